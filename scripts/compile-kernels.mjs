@@ -1,0 +1,1 @@
+console.error("kernels: no source yet");

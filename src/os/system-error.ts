@@ -1,0 +1,72 @@
+/** What the kernel refused, as an error that names the call, the errno, and what to do about it. */
+import { getSystemErrorName } from "node:util";
+import { VpnError, type VpnErrorCode } from "../base/errors.ts";
+import { errno as lastErrno } from "./libc.ts";
+
+/** The errno values that warren acts upon, Linux, same on x86-64 and arm64. */
+export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  EBADFD: 77,
+  EMSGSIZE: 90,
+  EOPNOTSUPP: 95,
+  EAFNOSUPPORT: 97,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  ENOBUFS: 105,
+} as const;
+
+const codes: Readonly<Record<number, VpnErrorCode>> = {
+  [Errno.EPERM]: "not-permitted",
+  [Errno.EACCES]: "not-permitted",
+  [Errno.ENOENT]: "not-available",
+  [Errno.ENODEV]: "not-available",
+  [Errno.EADDRINUSE]: "port-taken",
+};
+
+export interface SystemErrorOptions {
+  /** What the call was about, for the message: "for 10.8.0.1/24 on wg0". */
+  readonly subject?: string;
+  readonly remedy?: string;
+  readonly code?: VpnErrorCode;
+  readonly cause?: unknown;
+}
+
+export class SystemError extends VpnError {
+  readonly syscall: string;
+  readonly errno: number;
+  /** The errno's name, such as `EPERM`. */
+  readonly errnoName: string;
+
+  constructor(syscall: string, errno: number, options: SystemErrorOptions = {}) {
+    const errnoName = getSystemErrorName(-errno);
+    const subject = options.subject === undefined ? "" : ` ${options.subject}`;
+    const remedy =
+      options.remedy ?? (codes[errno] === "not-permitted" ? "run as root or with CAP_NET_ADMIN" : undefined);
+    super(options.code ?? codes[errno] ?? "system-call-failed", `${syscall}${subject} failed with ${errnoName}`, {
+      ...(remedy === undefined ? {} : { remedy }),
+      ...(options.cause === undefined ? {} : { cause: options.cause }),
+    });
+    this.name = "SystemError";
+    this.syscall = syscall;
+    this.errno = errno;
+    this.errnoName = errnoName;
+  }
+}
+
+/** Passes a call's result through; throws `SystemError` where it is negative. Call it on the result, straight away. */
+export function must(syscall: string, result: number, options: SystemErrorOptions = {}): number {
+  if (result >= 0) return result;
+  throw new SystemError(syscall, lastErrno(), options);
+}
