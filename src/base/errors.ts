@@ -40,6 +40,7 @@ export const dropReasons = [
   "send-failed",
   "tun-write-failed",
   "message-truncated",
+  "packet-too-large",
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];
