@@ -1,0 +1,30 @@
+/** What a process of ours arranges about itself, first thing, before it has started a thread. */
+import { libc } from "./libc.ts";
+import { must } from "./system-error.ts";
+
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
+const CLONE_NEWNS = 0x2_0000;
+const MS_NOSUID_NODEV = 2 | 4;
+const MS_REC_PRIVATE = 0x4000 | 0x4_0000;
+
+/**
+ * Has the kernel kill this process when the thread that spawned it ends: for the main thread of `parent`, that is when
+ * `parent` is gone, however it went. `parent` is the process id that the parent told us; where it has already gone, this
+ * process ends here, as it would have a moment later.
+ */
+export function dieWithParent(parent: number): void {
+  must("prctl", libc.prctl(PR_SET_PDEATHSIG, SIGKILL), { subject: "for the parent's death" });
+  if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
+}
+
+/**
+ * Gives this thread, and the threads and processes it starts from now on, an empty /run of their own, where control
+ * sockets can be made without root's help and without touching the host's. Needs root, real or of a user namespace. The
+ * main thread calls it before anything has used the thread pool, whose threads would keep the old one.
+ */
+export function mountPrivateRun(): void {
+  must("unshare", libc.unshare(CLONE_NEWNS), { subject: "for a mount namespace" });
+  must("mount", libc.mount("none", "/", "none", MS_REC_PRIVATE, null), { subject: "to make / private" });
+  must("mount", libc.mount("tmpfs", "/run", "tmpfs", MS_NOSUID_NODEV, "mode=0755"), { subject: "of a tmpfs on /run" });
+}

@@ -1,0 +1,195 @@
+/**
+ * The tunnel's UDP sockets, one for IPv4 and one for IPv6 on the same port, made with everything that must be set
+ * before the first datagram: the mark that keeps them out of a tunnel which takes all routes, large buffers, and the
+ * kernel's offloads for sending (UDP_SEGMENT) and receiving (UDP_GRO) many datagrams in one call. The packet path uses
+ * the descriptors itself; what sends here is the rare message of a handshake.
+ */
+import { Endpoint, IpAddress } from "../base/address.ts";
+import { errno, libc } from "./libc.ts";
+import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr, sockaddrOf, sockaddrSize } from "./sockaddr.ts";
+import { Errno, must, SystemError } from "./system-error.ts";
+
+const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x8_0000;
+const SOL_SOCKET = 1;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SO_MARK = 36;
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
+const UDP_GRO = 104;
+const IPPROTO_IP = 0;
+const IP_PKTINFO = 8;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+
+const megabyte = 1_000_000;
+/** A port that is free for IPv4 may be taken for IPv6; this many free ones are tried. */
+const portAttempts = 32;
+
+export interface UdpSocketOptions {
+  /** 0 lets the kernel choose. */
+  readonly port: number;
+  /** Firewall mark (SO_MARK), set before anything is sent. Needs CAP_NET_ADMIN. */
+  readonly mark?: number;
+  /** Asked for in each direction; without privilege the kernel grants less (net.core.rmem_max, wmem_max). */
+  readonly bufferBytes?: number;
+  /** The local addresses; all of them where left out. */
+  readonly v4Address?: IpAddress;
+  readonly v6Address?: IpAddress;
+  /** "none" leaves both offloads off, for kernels and drivers that break them. */
+  readonly offloads?: "probe" | "none";
+  /** Whether received messages carry the local address they came to (IP_PKTINFO, IPV6_PKTINFO). */
+  readonly localAddresses?: boolean;
+}
+
+export interface UdpOffloads {
+  /** UDP_SEGMENT works: one send of many datagrams of equal length. */
+  readonly segmentation: boolean;
+  /** UDP_GRO is on: a receive may return many datagrams, with their length in a control message. */
+  readonly receiveOffload: boolean;
+}
+
+export class UdpSockets implements Disposable {
+  readonly v4: number;
+  /** `undefined` where the kernel has no IPv6. */
+  readonly v6: number | undefined;
+  readonly port: number;
+  readonly offloads: UdpOffloads;
+  /** What the kernel granted for receiving, in bytes. */
+  readonly receiveBufferBytes: number;
+
+  constructor(v4: number, v6: number | undefined, port: number, offloads: UdpOffloads) {
+    this.v4 = v4;
+    this.v6 = v6;
+    this.port = port;
+    this.offloads = offloads;
+    this.receiveBufferBytes = getOption(v4, SOL_SOCKET, SO_RCVBUF) / 2; // the kernel reports its bookkeeping with it
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.v4);
+    if (this.v6 !== undefined) libc.close(this.v6);
+  }
+}
+
+/** Opens both sockets in the network namespace of this thread. Throws `port-taken`, `not-permitted` and the like. */
+export function openUdpSockets(options: UdpSocketOptions): UdpSockets {
+  for (let attempt = 1; ; attempt++) {
+    const v4 = openSocket(AF_INET, options);
+    let v6: number | undefined;
+    try {
+      const port = bindSocket(v4, new Endpoint(options.v4Address ?? IpAddress.parse("0.0.0.0"), options.port));
+      v6 = openIpv6(port, options);
+      return new UdpSockets(v4, v6, port, enableOffloads(v4, v6, options));
+    } catch (error) {
+      libc.close(v4);
+      if (v6 !== undefined) libc.close(v6);
+      const taken = error instanceof SystemError && error.errno === Errno.EADDRINUSE;
+      if (!taken || options.port !== 0 || attempt === portAttempts) throw error;
+    }
+  }
+}
+
+/**
+ * Sends one datagram and returns 0, or the errno of what the network said: the protocol sends again in its own time. A
+ * destination of a family without a socket gives EAFNOSUPPORT.
+ */
+export function sendDatagram(sockets: UdpSockets, bytes: Uint8Array, endpoint: Endpoint): number {
+  const fd = endpoint.family === 4 ? sockets.v4 : sockets.v6;
+  if (fd === undefined) return Errno.EAFNOSUPPORT;
+  const length = encodeSockaddr(endpoint, name);
+  return libc.sendto(fd, bytes, bytes.length, 0, name, length) < 0 ? errno() : 0;
+}
+
+const name = new Uint8Array(sockaddrSize);
+
+function openSocket(family: number, options: UdpSocketOptions): number {
+  const fd = must("socket", libc.socket(family, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0), {
+    subject: `for UDP over IPv${family === AF_INET ? 4 : 6}`,
+  });
+  try {
+    if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "for IPv6 only");
+    if (options.mark !== undefined) setOption(fd, SOL_SOCKET, SO_MARK, options.mark, `to ${options.mark} (SO_MARK)`);
+    const bytes = options.bufferBytes ?? 7 * megabyte;
+    if (!trySetOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) trySetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+    if (!trySetOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) trySetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+    if (options.localAddresses === true) {
+      const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_PKTINFO] : [IPPROTO_IPV6, IPV6_RECVPKTINFO];
+      setOption(fd, level, option, 1, "for local addresses");
+    }
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** The IPv6 socket on the port that IPv4 got. A machine without IPv6 is not a failure, unless an address was asked for. */
+function openIpv6(port: number, options: UdpSocketOptions): number | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSocket(AF_INET6, options);
+    bindSocket(fd, new Endpoint(options.v6Address ?? IpAddress.parse("::"), port));
+    return fd;
+  } catch (error) {
+    if (fd !== undefined) libc.close(fd);
+    const absent =
+      error instanceof SystemError && (error.errno === Errno.EAFNOSUPPORT || error.errno === Errno.EADDRNOTAVAIL);
+    if (absent && options.v6Address === undefined) return undefined;
+    throw error;
+  }
+}
+
+/** Binds and returns the port, which the kernel chose where the endpoint's is 0. */
+function bindSocket(fd: number, local: Endpoint): number {
+  const sockaddr = sockaddrOf(local);
+  if (libc.bind(fd, sockaddr, sockaddr.length) < 0) throw bindError(new SystemError("bind", errno()), local);
+  const bound = new Uint8Array(sockaddrSize);
+  must("getsockname", libc.getsockname(fd, bound, new Uint8Array(new Uint32Array([bound.length]).buffer)));
+  return decodeSockaddr(bound)?.port ?? local.port;
+}
+
+function bindError(cause: SystemError, local: Endpoint): SystemError {
+  const remedies: Readonly<Record<number, string>> = {
+    [Errno.EADDRINUSE]: `choose another ListenPort, or stop what uses it: \`ss -ulpn sport = :${local.port}\` names it`,
+    [Errno.EACCES]: "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another ListenPort",
+    [Errno.EADDRNOTAVAIL]: `give this machine the address ${local.address} first, or leave the address out`,
+  };
+  const remedy = remedies[cause.errno];
+  return new SystemError("bind", cause.errno, {
+    subject: `to UDP ${local}`,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}
+
+function enableOffloads(v4: number, v6: number | undefined, options: UdpSocketOptions): UdpOffloads {
+  if (options.offloads === "none") return { segmentation: false, receiveOffload: false };
+  const sockets = v6 === undefined ? [v4] : [v4, v6];
+  return {
+    // An option the kernel does not know gives ENOPROTOOPT. UDP_GRO cannot be asked for before Linux 5.12, only set.
+    segmentation: sockets.every((fd) => getOption(fd, SOL_UDP, UDP_SEGMENT) >= 0),
+    receiveOffload: sockets.map((fd) => trySetOption(fd, SOL_UDP, UDP_GRO, 1)).every(Boolean),
+  };
+}
+
+function setOption(fd: number, level: number, option: number, value: number, subject: string): void {
+  must("setsockopt", libc.setsockopt(fd, level, option, intBytes(value), 4), { subject });
+}
+
+function trySetOption(fd: number, level: number, option: number, value: number): boolean {
+  return libc.setsockopt(fd, level, option, intBytes(value), 4) === 0;
+}
+
+/** The option's value; -1 where the kernel does not have it. */
+function getOption(fd: number, level: number, option: number): number {
+  const value = intBytes(0);
+  if (libc.getsockopt(fd, level, option, value, intBytes(4)) < 0) return -1;
+  return new DataView(value.buffer).getInt32(0, true);
+}
+
+function intBytes(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
