@@ -26,6 +26,9 @@ interface Libc {
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
   ioctl(fd: number, request: number, argument: Pointer): number;
+  /** The same call, for requests whose argument is a number and not a pointer. */
+  ioctlNumber(fd: number, request: number, argument: number): number;
+  fcntl(fd: number, command: number, argument: number): number;
   eventfd(initial: number, flags: number): number;
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, name: Pointer, length: number): number;
@@ -56,6 +59,8 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   open: "int open(const char *path, int flags, int mode)",
   close: "int close(int fd)",
   ioctl: "int ioctl(int fd, ulong request, void *argument)",
+  ioctlNumber: "int ioctl(int fd, ulong request, ulong argument)",
+  fcntl: "int fcntl(int fd, int command, long argument)",
   eventfd: "int eventfd(uint initial, int flags)",
   socket: "int socket(int family, int type, int protocol)",
   bind: "int bind(int fd, const void *name, uint length)",

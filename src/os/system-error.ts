@@ -7,6 +7,7 @@ import { errno as lastErrno } from "./libc.ts";
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
   EIO: 5,
   EBADF: 9,
@@ -17,14 +18,19 @@ export const Errno = {
   EEXIST: 17,
   ENODEV: 19,
   EINVAL: 22,
+  ENOSPC: 28,
+  EROFS: 30,
   EBADFD: 77,
   EMSGSIZE: 90,
+  EPROTONOSUPPORT: 93,
   EOPNOTSUPP: 95,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
   ENETUNREACH: 101,
   ENOBUFS: 105,
+  EHOSTUNREACH: 113,
 } as const;
 
 const codes: Readonly<Record<number, VpnErrorCode>> = {
@@ -38,7 +44,7 @@ const codes: Readonly<Record<number, VpnErrorCode>> = {
 export interface SystemErrorOptions {
   /** What the call was about, for the message: "for 10.8.0.1/24 on wg0". */
   readonly subject?: string;
-  readonly remedy?: string;
+  readonly remedy?: string | undefined;
   readonly code?: VpnErrorCode;
   readonly cause?: unknown;
 }

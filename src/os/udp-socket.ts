@@ -146,23 +146,19 @@ function openIpv6(port: number, options: UdpSocketOptions): number | undefined {
 /** Binds and returns the port, which the kernel chose where the endpoint's is 0. */
 function bindSocket(fd: number, local: Endpoint): number {
   const sockaddr = sockaddrOf(local);
-  if (libc.bind(fd, sockaddr, sockaddr.length) < 0) throw bindError(new SystemError("bind", errno()), local);
+  if (libc.bind(fd, sockaddr, sockaddr.length) < 0) throw bindError(errno(), local);
   const bound = new Uint8Array(sockaddrSize);
   must("getsockname", libc.getsockname(fd, bound, new Uint8Array(new Uint32Array([bound.length]).buffer)));
   return decodeSockaddr(bound)?.port ?? local.port;
 }
 
-function bindError(cause: SystemError, local: Endpoint): SystemError {
+function bindError(errno: number, local: Endpoint): SystemError {
   const remedies: Readonly<Record<number, string>> = {
     [Errno.EADDRINUSE]: `choose another ListenPort, or stop what uses it: \`ss -ulpn sport = :${local.port}\` names it`,
     [Errno.EACCES]: "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another ListenPort",
     [Errno.EADDRNOTAVAIL]: `give this machine the address ${local.address} first, or leave the address out`,
   };
-  const remedy = remedies[cause.errno];
-  return new SystemError("bind", cause.errno, {
-    subject: `to UDP ${local}`,
-    ...(remedy === undefined ? {} : { remedy }),
-  });
+  return new SystemError("bind", errno, { subject: `to UDP ${local}`, remedy: remedies[errno] });
 }
 
 function enableOffloads(v4: number, v6: number | undefined, options: UdpSocketOptions): UdpOffloads {

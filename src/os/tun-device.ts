@@ -1,0 +1,202 @@
+/**
+ * A TUN device: a network interface whose other end is this process. Every read returns one packet and every write
+ * takes one, each behind a virtio header of 10 bytes that says how far the kernel left checksum and segmentation to us,
+ * and how far we leave them to it (linux/virtio_net.h). With offloads one "packet" is up to 64 KiB.
+ *
+ * The interface vanishes when its descriptors are closed, unless somebody made it persistent beforehand.
+ */
+import { VpnError } from "../base/errors.ts";
+import { InterfaceConfig } from "./interface-config.ts";
+import { errno, libc } from "./libc.ts";
+import { Errno, must, SystemError } from "./system-error.ts";
+
+const path = "/dev/net/tun";
+const O_RDWR_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x8_0000;
+
+const TUNSETIFF = 0x4004_54ca;
+const TUNSETOFFLOAD = 0x4004_54d0;
+const TUNSETVNETHDRSZ = 0x4004_54d8;
+
+const IFF_TUN = 0x0001;
+const IFF_MULTI_QUEUE = 0x0100;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+
+const TUN_F_CSUM = 0x01;
+const TUN_F_TSO4 = 0x02;
+const TUN_F_TSO6 = 0x04;
+const TUN_F_USO4 = 0x20;
+const TUN_F_USO6 = 0x40;
+
+/** struct ifreq, as far as it is used here. */
+const InterfaceRequest = { size: 40, name: 0, nameSize: 16, flags: 16 } as const;
+
+/** Bytes of the virtio header before each packet. */
+export const virtioHeaderSize = 10;
+
+/** What the kernel may hand over, and take, unfinished. */
+export interface TunOffloads {
+  /** Packets with the checksum still to be made. */
+  readonly checksum: boolean;
+  /** TCP over IPv4 and over IPv6 as super-packets. */
+  readonly tso4: boolean;
+  readonly tso6: boolean;
+  /** UDP super-packets, over both; from Linux 6.2. */
+  readonly uso: boolean;
+}
+
+export interface TunDeviceOptions {
+  /** An interface name of at most 15 bytes; `%d` in it becomes the first free number. */
+  readonly name: string;
+  /** Whether `openQueue` may add descriptors, over which the kernel spreads the flows. */
+  readonly multiQueue?: boolean;
+  /** "none" asks for whole, finished packets, for kernels that break offloads. */
+  readonly offloads?: "probe" | "none";
+}
+
+export class TunDevice implements Disposable {
+  /** The first queue; non-blocking. */
+  readonly fd: number;
+  /** The name that the kernel gave. */
+  readonly name: string;
+  /** The interface index. */
+  readonly index: number;
+  readonly offloads: TunOffloads;
+  readonly #flags: number;
+  readonly #queues: number[] = [];
+
+  private constructor(fd: number, name: string, index: number, offloads: TunOffloads, flags: number) {
+    this.fd = fd;
+    this.name = name;
+    this.index = index;
+    this.offloads = offloads;
+    this.#flags = flags;
+  }
+
+  /** Makes the device in the network namespace of this thread. Throws `name-taken`, `not-permitted`, `not-available`. */
+  static open(options: TunDeviceOptions): TunDevice {
+    checkName(options.name);
+    const flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (options.multiQueue === true ? IFF_MULTI_QUEUE : 0);
+    const { fd, name } = openQueue(options.name, flags);
+    try {
+      const offloads = options.offloads === "none" ? setOffloads(fd, [0]) : setOffloads(fd, offloadChoices);
+      using config = InterfaceConfig.open();
+      const link = config.links.find(name);
+      if (link === undefined) throw new SystemError("RTM_GETLINK", Errno.ENODEV, { subject: `for ${name}` });
+      return new TunDevice(fd, name, link.index, offloads, flags);
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+  }
+
+  /** A further descriptor of a multi-queue device, closed with it. Only in the namespace in which it was opened. */
+  openQueue(): number {
+    const { fd } = openQueue(this.name, this.#flags);
+    this.#queues.push(fd);
+    return fd;
+  }
+
+  /** Changes what the kernel hands over from now on, for when an offload turns out to be broken. */
+  disableOffloads(): void {
+    setOffloads(this.fd, [0]);
+  }
+
+  [Symbol.dispose](): void {
+    for (const queue of this.#queues) libc.close(queue);
+    libc.close(this.fd);
+  }
+}
+
+/** Sets of TUN_F flags from the best down; a kernel answers EINVAL to one that it does not know. */
+const offloadChoices: readonly number[] = [
+  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6,
+  TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+  TUN_F_CSUM,
+  0,
+];
+
+function openQueue(wanted: string, flags: number): { fd: number; name: string } {
+  const fd = libc.open(path, O_RDWR_NONBLOCK_CLOEXEC, 0);
+  if (fd < 0) throw openError(errno());
+  try {
+    const request = new Uint8Array(InterfaceRequest.size);
+    request.set(new TextEncoder().encode(wanted), InterfaceRequest.name);
+    new DataView(request.buffer).setUint16(InterfaceRequest.flags, flags, true);
+    if (libc.ioctl(fd, TUNSETIFF, request) < 0) throw attachError(errno(), wanted);
+    must("TUNSETVNETHDRSZ", libc.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(virtioHeaderSize, 0, 0, 0)));
+    return { fd, name: nameIn(request) };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function setOffloads(fd: number, choices: readonly number[]): TunOffloads {
+  const chosen = choices.find((flags) => libc.ioctlNumber(fd, TUNSETOFFLOAD, flags) >= 0);
+  if (chosen === undefined) throw new SystemError("TUNSETOFFLOAD", errno());
+  return {
+    checksum: (chosen & TUN_F_CSUM) !== 0,
+    tso4: (chosen & TUN_F_TSO4) !== 0,
+    tso6: (chosen & TUN_F_TSO6) !== 0,
+    uso: (chosen & TUN_F_USO4) !== 0,
+  };
+}
+
+/** The rules of the kernel's dev_valid_name (net/core/dev.c), and `%d` as the one template of dev_alloc_name. */
+function checkName(name: string): void {
+  const bytes = new TextEncoder().encode(name).length;
+  const template = name.replace("%d", "");
+  const valid = bytes > 0 && bytes < InterfaceRequest.nameSize && name !== "." && name !== "..";
+  if (valid && !/[\s/:%\0]/.test(template)) return;
+  throw new VpnError("invalid-argument", `${JSON.stringify(name)} is not an interface name`, {
+    remedy: "use 1 to 15 bytes without spaces, slashes or colons, such as wg0",
+  });
+}
+
+function openError(errno: number): SystemError {
+  const remedies: Readonly<Record<number, string>> = {
+    [Errno.ENOENT]:
+      "load the module with `modprobe tun`, or give the container the device with `--device /dev/net/tun`",
+    [Errno.ENODEV]: "load the module with `modprobe tun`: this kernel has the device's file but not its driver",
+    [Errno.EACCES]: "run as root, or `chmod 0666 /dev/net/tun` as most distributions have it",
+    [Errno.EPERM]: "give the container the device with `--device /dev/net/tun`",
+  };
+  return new SystemError("open", errno, { subject: `of ${path}`, remedy: remedies[errno] });
+}
+
+function attachError(errno: number, name: string): SystemError {
+  const taken = {
+    code: "name-taken",
+    remedy: `choose another name, or delete it with \`ip link delete ${name}\``,
+  } as const;
+  const subject = `for ${name}`;
+  switch (errno) {
+    case Errno.EBUSY:
+      return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which another process has`, ...taken });
+    case Errno.EINVAL:
+      // The answer for a name that an interface of another kind has, or a TUN device of another make.
+      if (exists(name)) return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which exists`, ...taken });
+      return new SystemError("TUNSETIFF", errno, {
+        subject,
+        remedy: "this kernel lacks virtio headers on TUN devices",
+      });
+    case Errno.EPERM:
+      return new SystemError("TUNSETIFF", errno, {
+        subject,
+        remedy: "run as root or with CAP_NET_ADMIN, or in a namespace of your own with `unshare -Urn`",
+      });
+    default:
+      return new SystemError("TUNSETIFF", errno, { subject });
+  }
+}
+
+function exists(name: string): boolean {
+  using config = InterfaceConfig.open();
+  return config.links.find(name) !== undefined;
+}
+
+function nameIn(request: Uint8Array): string {
+  const end = request.indexOf(0);
+  return new TextDecoder().decode(request.subarray(0, Math.min(end, InterfaceRequest.nameSize)));
+}
