@@ -41,6 +41,8 @@ export const dropReasons = [
   "tun-write-failed",
   "message-truncated",
   "packet-too-large",
+  // what waited for a handshake that never came about
+  "peer-unreachable",
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

@@ -1,0 +1,46 @@
+/**
+ * The port to cryptography: the few primitives WireGuard is made of (whitepaper §5.4), as an interface, so that the
+ * protocol above it stays pure and every implementation passes one suite. Lengths are fixed by the protocol; callers
+ * keep to them. These serve handshakes, which may allocate; data messages are sealed elsewhere.
+ */
+
+/** What needs no elliptic curve. Nothing here keeps or wipes its arguments. */
+export interface SymmetricPrimitives {
+  /** BLAKE2s (RFC 7693), 32 bytes out, over the parts in order: the paper's HASH. */
+  hash(...parts: readonly Uint8Array[]): Uint8Array;
+  /** Keyed BLAKE2s with 16 bytes out: the paper's MAC. The key has at most 32 bytes. */
+  mac(key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** HMAC (RFC 2104) over BLAKE2s with its block of 64 bytes, 32 bytes out. The key has 32 bytes. */
+  hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array;
+  /**
+   * ChaCha20-Poly1305 (RFC 8439 §2.8) under a nonce of four zero bytes and the counter as 64 bits, little-endian.
+   * The result is the ciphertext and its tag of 16 bytes.
+   */
+  seal(key: Uint8Array, counter: number, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
+  /** The plaintext, or `undefined` where the tag does not match. */
+  open(key: Uint8Array, counter: number, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined;
+  /** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a nonce of 24 bytes. */
+  xseal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
+  xopen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined;
+}
+
+export interface Primitives extends SymmetricPrimitives {
+  /** The public point of a secret of 32 bytes (RFC 7748 §6.1). */
+  publicKey(secret: Uint8Array): Uint8Array;
+  /**
+   * X25519 (RFC 7748 §5), which clamps the secret. `undefined` where the shared secret would be all zeros: the point
+   * has low order, and whoever sent it would know the secret without knowing a key.
+   */
+  x25519(secret: Uint8Array, point: Uint8Array): Uint8Array | undefined;
+}
+
+export const tagLength = 16;
+
+/** The 12-byte nonce that a counter stands for. Exact for counters below 2^53. */
+export function nonceOf(counter: number): Uint8Array {
+  const nonce = new Uint8Array(12);
+  const view = new DataView(nonce.buffer);
+  view.setUint32(4, counter % 0x1_0000_0000, true);
+  view.setUint32(8, Math.floor(counter / 0x1_0000_0000), true);
+  return nonce;
+}

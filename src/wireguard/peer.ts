@@ -1,0 +1,444 @@
+/**
+ * One peer: its handshake, its sessions, the packets that wait for one, and the five timers. Messages and calls come
+ * from `Device`, which knows whom they concern; what is to be done about them goes back as outputs. No I/O.
+ */
+import type { Endpoint } from "../base/address.ts";
+import { wipe } from "../base/bytes.ts";
+import type { DropReason } from "../base/errors.ts";
+import { PresharedKey, type PublicKey } from "../base/keys.ts";
+import type { Primitives } from "../crypto/primitives.ts";
+import { type Activity, noteReceived, noteSent } from "./activity.ts";
+import {
+  HandshakeInitiationInterval,
+  KeepaliveTimeout,
+  MaxStagedPackets,
+  MaxTimerHandshakes,
+  type Milliseconds,
+  RekeyTimeout,
+  RekeyTimeoutJitterMax,
+} from "./constants.ts";
+import { CookieJar, type Random } from "./cookies.ts";
+import {
+  authenticateInitiation,
+  type Correspondent,
+  consumeResponse,
+  createInitiation,
+  createResponse,
+  type Identity,
+  type Initiated,
+  type OpenedInitiation,
+  type SessionKeys,
+} from "./handshake.ts";
+import { Keypair, Keyring } from "./keypair.ts";
+import { Response, readUint32 } from "./messages.ts";
+import { type Timer, Timers, timers } from "./timers.ts";
+import { isLater, stampAfter } from "./timestamp.ts";
+
+/** What a device asks of whoever drives it, in the order in which it is to be done. */
+export type Output =
+  /** Send a handshake message or cookie reply. The peer is undefined where a cookie reply answers a stranger. */
+  | { kind: "transmit"; message: Uint8Array; endpoint: Endpoint; peer: Peer | undefined }
+  /** Seal this packet with the peer's sending keypair and send it; an empty one is a keepalive. */
+  | { kind: "seal"; peer: Peer; packet: Uint8Array }
+  /** Messages sealed with this keypair may arrive from now on. */
+  | { kind: "keypair-added"; peer: Peer; keypair: Keypair }
+  /** Seal with this keypair from now on; undefined: with none. */
+  | { kind: "keypair-selected"; peer: Peer; keypair: Keypair | undefined }
+  /** Use this keypair no more. Whoever holds it last wipes it. */
+  | { kind: "keypair-removed"; peer: Peer; keypair: Keypair }
+  /** The peer is now to be reached here; by configuration or because it roamed. */
+  | { kind: "endpoint-changed"; peer: Peer; endpoint: Endpoint }
+  /** A session was agreed and confirmed. For the log. */
+  | { kind: "handshake-completed"; peer: Peer }
+  /** The peer never answered; so many staged packets were dropped, to be counted as `peer-unreachable`. */
+  | { kind: "handshake-failed"; peer: Peer; discarded: number };
+
+export interface PeerOptions {
+  /** The caller's own small integer, 0 or more: what allowed IPs and shared memory name the peer by. */
+  readonly id: number;
+  readonly publicKey: PublicKey;
+  readonly presharedKey?: PresharedKey;
+  readonly endpoint?: Endpoint;
+  readonly persistentKeepaliveMs?: Milliseconds;
+  /** Stamps that other threads write. Without it the peer keeps its own. */
+  readonly activity?: Activity;
+}
+
+/** What a peer needs of its device. */
+export interface PeerContext {
+  readonly primitives: Primitives;
+  readonly random: Random;
+  readonly wallClock: () => Milliseconds;
+  readonly identity: Identity | undefined;
+  emit(output: Output): void;
+  /** A random 32-bit number by which messages to this peer's handshake or session will be known. */
+  claimIndex(peer: Peer): number;
+  releaseIndex(index: number): void;
+  /** The peer's deadlines may have changed. */
+  reconsider(peer: Peer): void;
+}
+
+const keepalive = new Uint8Array(0);
+
+export class Peer {
+  readonly id: number;
+  readonly publicKey: PublicKey;
+  readonly activity: Activity;
+  readonly #context: PeerContext;
+  readonly #timers: Timers;
+  readonly #cookies: CookieJar;
+  readonly #keyring = new Keyring();
+  readonly #activityIsShared: boolean;
+  #presharedKey: PresharedKey;
+  #endpoint: Endpoint | undefined;
+  #persistentKeepaliveMs: Milliseconds | undefined;
+  #staged: Uint8Array[] = [];
+  #initiated: Initiated | undefined;
+  /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
+  #staticStatic: Uint8Array | undefined;
+  #handshakeSentAt: Milliseconds = Number.NEGATIVE_INFINITY;
+  #initiationReceivedAt: Milliseconds = Number.NEGATIVE_INFINITY;
+  #lastStampSent: Uint8Array | undefined;
+  #greatestStampReceived: Uint8Array | undefined;
+  #lastHandshakeAt: Milliseconds | undefined;
+
+  constructor(context: PeerContext, activity: Activity, options: PeerOptions) {
+    this.#context = context;
+    this.id = options.id;
+    this.publicKey = options.publicKey;
+    this.activity = activity;
+    this.#activityIsShared = options.activity !== undefined;
+    this.#timers = new Timers(activity);
+    this.#timers.silenceJitter = this.#jitter();
+    this.#cookies = new CookieJar(context.primitives, options.publicKey);
+    this.#presharedKey = new PresharedKey((options.presharedKey ?? PresharedKey.none).bytes);
+    this.#endpoint = options.endpoint;
+    this.#persistentKeepaliveMs = options.persistentKeepaliveMs;
+    this.#armPersistentKeepalive();
+  }
+
+  get endpoint(): Endpoint | undefined {
+    return this.#endpoint;
+  }
+
+  get presharedKey(): PresharedKey {
+    return this.#presharedKey;
+  }
+
+  get persistentKeepaliveMs(): Milliseconds | undefined {
+    return this.#persistentKeepaliveMs;
+  }
+
+  /** When the last handshake was completed, in ms of the wall clock. */
+  get lastHandshakeAt(): Milliseconds | undefined {
+    return this.#lastHandshakeAt;
+  }
+
+  get current(): Keypair | undefined {
+    return this.#keyring.current;
+  }
+
+  get previous(): Keypair | undefined {
+    return this.#keyring.previous;
+  }
+
+  get next(): Keypair | undefined {
+    return this.#keyring.next;
+  }
+
+  /** How many packets wait for a session. */
+  get staged(): number {
+    return this.#staged.length;
+  }
+
+  /** Binds from the next handshake on. */
+  setPresharedKey(key: PresharedKey): void {
+    const replaced = this.#presharedKey;
+    this.#presharedKey = new PresharedKey(key.bytes);
+    replaced[Symbol.dispose]();
+  }
+
+  /** Configures where to reach the peer. A handshake that was under way towards the old place starts anew at once. */
+  setEndpoint(now: Milliseconds, endpoint: Endpoint): void {
+    if (this.#endpoint?.equals(endpoint)) return;
+    this.roam(endpoint);
+    this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
+    if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiate(now, 0);
+  }
+
+  /** Undefined turns it off. Turned on, the first goes out at once (drivers/net/wireguard/netlink.c, set_peer). */
+  setPersistentKeepalive(now: Milliseconds, interval: Milliseconds | undefined): void {
+    const turnedOn = this.#persistentKeepaliveMs === undefined && interval !== undefined;
+    this.#persistentKeepaliveMs = interval;
+    this.#armPersistentKeepalive();
+    if (turnedOn) this.#keepalive(now);
+  }
+
+  /** See `Device.send`. */
+  send(now: Milliseconds, packet: Uint8Array): DropReason | undefined {
+    if (this.current?.canSend(now)) {
+      this.#context.emit({ kind: "seal", peer: this, packet });
+      return undefined;
+    }
+    if (this.#endpoint === undefined) return "peer-no-endpoint";
+    this.#staged.push(packet);
+    const oldest = this.#staged.length > MaxStagedPackets ? this.#staged.shift() : undefined;
+    this.freshen(now);
+    return oldest === undefined ? undefined : "staging-full";
+  }
+
+  /** See `Device.confirm`. */
+  confirm(now: Milliseconds, localIndex: number): void {
+    if (this.next?.localIndex !== localIndex) return;
+    const removed = this.#keyring.confirm();
+    this.#select();
+    this.#remove(removed);
+    this.#completed();
+    this.#releaseStaged(now);
+  }
+
+  /** See `Device.freshen`. */
+  freshen(now: Milliseconds): void {
+    const { retry } = this.#timers;
+    if (retry === undefined) this.#initiate(now, 0);
+    else this.#timers.retry = { dueAt: retry.dueAt, attempts: 0 };
+    this.#context.reconsider(this);
+  }
+
+  /** See `Device.roam`. */
+  roam(endpoint: Endpoint): void {
+    if (this.#endpoint?.equals(endpoint)) return;
+    this.#endpoint = endpoint;
+    this.#armPersistentKeepalive();
+    this.#context.emit({ kind: "endpoint-changed", peer: this, endpoint });
+  }
+
+  /** An initiation that claims to be from this peer. */
+  answer(now: Milliseconds, opened: OpenedInitiation, source: Endpoint): DropReason | undefined {
+    const correspondent = this.#correspondent();
+    const stamp = correspondent && authenticateInitiation(opened, correspondent.staticStatic);
+    if (correspondent === undefined || stamp === undefined) return "handshake-undecryptable";
+    if (this.#greatestStampReceived && !isLater(stamp, this.#greatestStampReceived)) return "handshake-replayed";
+    if (now - this.#initiationReceivedAt < HandshakeInitiationInterval) return "handshake-flood";
+    const { primitives, random } = this.#context;
+    const localIndex = this.#context.claimIndex(this);
+    const response = createResponse(primitives, correspondent, opened, { localIndex, ephemeral: random(32) });
+    if (response === undefined) {
+      this.#context.releaseIndex(localIndex);
+      return "handshake-undecryptable";
+    }
+    this.#greatestStampReceived = stamp;
+    this.#initiationReceivedAt = now;
+    this.#abandonHandshake(); // one handshake at a time, and theirs is further on
+    noteReceived(this.activity, now, false);
+    this.roam(source);
+    const keypair = this.#derive(now, response.keys, localIndex, false);
+    this.#remove(this.#keyring.addAnswered(keypair));
+    this.#transmit(now, response.message, source);
+    this.#context.reconsider(this);
+    return undefined;
+  }
+
+  /** A response that names an index of this peer. */
+  complete(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
+    const { primitives, identity } = this.#context;
+    const initiated = this.#initiated;
+    if (identity === undefined || initiated?.localIndex !== readUint32(message, Response.receiver)) {
+      return "handshake-unexpected";
+    }
+    const keys = consumeResponse(primitives, identity, this.#presharedKey, initiated, message);
+    if (keys === undefined) return "handshake-undecryptable";
+    initiated[Symbol.dispose]();
+    this.#initiated = undefined; // its index goes on as that of the session
+    noteReceived(this.activity, now, false);
+    this.roam(source);
+    const keypair = this.#derive(now, keys, initiated.localIndex, true);
+    const removed = this.#keyring.addInitiated(keypair);
+    this.#select();
+    this.#remove(removed);
+    this.#completed();
+    if (this.#staged.length === 0)
+      this.#keepalive(now); // the responder may not send before it has heard from us
+    else this.#releaseStaged(now);
+    return undefined;
+  }
+
+  /** A cookie reply that names an index of this peer. Moves no endpoint: it is not authenticated by the peer's key. */
+  takeCookie(now: Milliseconds, message: Uint8Array): DropReason | undefined {
+    return this.#cookies.consume(now, message);
+  }
+
+  /** When to call `expire`, infinity if nothing is awaited. */
+  nextDeadline(now: Milliseconds): Milliseconds {
+    // A stamp that another thread sets after `now` makes no deadline nearer than this.
+    const unseen = this.#activityIsShared && this.#keyring.isLive(now) ? now + KeepaliveTimeout : undefined;
+    return Math.min(this.#timers.next(), unseen ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Acts on every timer that is due. */
+  expire(now: Milliseconds): void {
+    for (const timer of timers) {
+      if (this.#timers.deadline(timer) <= now) this.#fire(timer, now);
+    }
+  }
+
+  /** Erases keys and forgets handshakes and staged packets: our own key changed, or the peer is removed. */
+  reset(): void {
+    this.#eraseKeys();
+    if (this.#staticStatic !== undefined) wipe(this.#staticStatic);
+    this.#staticStatic = undefined;
+    this.#staged = [];
+    this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
+    this.#timers.reset();
+    this.activity.unansweredSince = 0;
+    this.activity.unacknowledgedSince = 0;
+  }
+
+  /** For `removePeer`: the peer is not used again. */
+  [Symbol.dispose](): void {
+    this.reset();
+    this.#presharedKey[Symbol.dispose]();
+  }
+
+  /** The whole timed behaviour of the protocol. A stamp that fired a timer is cleared: only what moves later counts. */
+  #fire(timer: Timer, now: Milliseconds): void {
+    switch (timer) {
+      case "retry":
+        this.#retry(now);
+        break;
+      case "silence":
+        this.activity.unansweredSince = 0;
+        this.#timers.silenceJitter = this.#jitter();
+        this.freshen(now);
+        break;
+      case "passive-keepalive":
+        this.activity.unacknowledgedSince = 0;
+        this.#keepalive(now);
+        break;
+      case "persistent-keepalive":
+        this.#timers.persistentRequestedAt = now;
+        this.#keepalive(now);
+        break;
+      case "erasure":
+        this.#timers.erasureAt = undefined;
+        this.#eraseKeys();
+    }
+  }
+
+  #retry(now: Milliseconds): void {
+    const attempts = this.#timers.retry?.attempts ?? 0;
+    this.#timers.retry = undefined;
+    if (attempts <= MaxTimerHandshakes) {
+      this.#initiate(now, attempts + 1);
+      return;
+    }
+    const discarded = this.#staged.length;
+    this.#staged = [];
+    this.activity.unacknowledgedSince = 0;
+    if (this.#timers.erasureAt === undefined) this.#timers.scheduleErasure(now);
+    this.#context.emit({ kind: "handshake-failed", peer: this, discarded });
+  }
+
+  /** Sends an initiation, or, where the last handshake message went out less than `RekeyTimeout` ago, sees to it later. */
+  #initiate(now: Milliseconds, attempts: number): void {
+    const { primitives, identity, random, wallClock } = this.#context;
+    const correspondent = this.#correspondent();
+    if (identity === undefined || correspondent === undefined || this.#endpoint === undefined) return;
+    this.#context.reconsider(this);
+    const allowedAt = this.#handshakeSentAt + RekeyTimeout;
+    if (now < allowedAt) {
+      this.#timers.retry = { dueAt: allowedAt + this.#jitter(), attempts };
+      return;
+    }
+    this.#abandonHandshake();
+    const timestamp = stampAfter(this.#lastStampSent, wallClock());
+    const localIndex = this.#context.claimIndex(this);
+    const ephemeral = random(32);
+    const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
+    if (created === undefined) {
+      this.#context.releaseIndex(localIndex);
+      return;
+    }
+    this.#lastStampSent = timestamp;
+    this.#initiated = created.initiated;
+    this.#timers.retry = { dueAt: now + RekeyTimeout + this.#jitter(), attempts };
+    this.#transmit(now, created.message, this.#endpoint);
+  }
+
+  #transmit(now: Milliseconds, message: Uint8Array, endpoint: Endpoint): void {
+    this.#cookies.addMacs(now, message);
+    this.#handshakeSentAt = now;
+    noteSent(this.activity, now, false);
+    this.#context.emit({ kind: "transmit", message, endpoint, peer: this });
+  }
+
+  #derive(now: Milliseconds, keys: SessionKeys, localIndex: number, isInitiator: boolean): Keypair {
+    const keypair = new Keypair({ keys, localIndex, isInitiator, createdAt: now });
+    this.#timers.scheduleErasure(now);
+    this.#context.emit({ kind: "keypair-added", peer: this, keypair });
+    return keypair;
+  }
+
+  #completed(): void {
+    this.#timers.retry = undefined;
+    this.#lastHandshakeAt = this.#context.wallClock();
+    this.#context.emit({ kind: "handshake-completed", peer: this });
+    this.#context.reconsider(this);
+  }
+
+  #select(): void {
+    this.#context.emit({ kind: "keypair-selected", peer: this, keypair: this.current });
+  }
+
+  #remove(keypairs: readonly Keypair[]): void {
+    for (const keypair of keypairs) {
+      this.#context.releaseIndex(keypair.localIndex);
+      this.#context.emit({ kind: "keypair-removed", peer: this, keypair });
+    }
+  }
+
+  #releaseStaged(now: Milliseconds): void {
+    const staged = this.#staged;
+    this.#staged = [];
+    for (const packet of staged) this.send(now, packet);
+  }
+
+  #keepalive(now: Milliseconds): void {
+    if (this.current?.canSend(now)) this.#context.emit({ kind: "seal", peer: this, packet: keepalive });
+    else this.freshen(now);
+  }
+
+  #eraseKeys(): void {
+    this.#abandonHandshake();
+    const hadCurrent = this.current !== undefined;
+    const removed = this.#keyring.clear();
+    if (hadCurrent) this.#select();
+    this.#remove(removed);
+  }
+
+  #abandonHandshake(): void {
+    if (this.#initiated === undefined) return;
+    this.#context.releaseIndex(this.#initiated.localIndex);
+    this.#initiated[Symbol.dispose]();
+    this.#initiated = undefined;
+  }
+
+  /** `undefined` where we have no key, or the peer's is of low order, so that nobody can prove to have it. */
+  #correspondent(): Correspondent | undefined {
+    const { primitives, identity } = this.#context;
+    if (identity === undefined) return undefined;
+    this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.publicKey.bytes);
+    if (this.#staticStatic === undefined) return undefined;
+    return { publicKey: this.publicKey, presharedKey: this.#presharedKey, staticStatic: this.#staticStatic };
+  }
+
+  /** There is no sense in keeping a way open that is not known. */
+  #armPersistentKeepalive(): void {
+    this.#timers.persistentKeepaliveMs = this.#endpoint === undefined ? undefined : this.#persistentKeepaliveMs;
+    this.#context.reconsider(this);
+  }
+
+  #jitter(): Milliseconds {
+    return (readUint32(this.#context.random(4), 0) / 0x1_0000_0000) * RekeyTimeoutJitterMax;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * The five timers of a peer. None is armed by a callback: each deadline is worked out, whenever asked for, from the
+ * stamps of the data path and what little this class remembers. `Peer.expire` acts on those that are due.
+ */
+import type { Activity } from "./activity.ts";
+import { KeepaliveTimeout, type Milliseconds, RejectAfterTime, RekeyTimeout } from "./constants.ts";
+
+/**
+ * - `retry`: the handshake under way was not answered.
+ * - `silence`: data went out and nothing authenticated came back; the session may be dead.
+ * - `passive-keepalive`: data came in and nothing went back; the peer may think the session dead.
+ * - `persistent-keepalive`: nothing moved for the configured interval; a NAT may forget us.
+ * - `erasure`: no session was derived for three lifetimes; the keys must go.
+ */
+export const timers = ["retry", "silence", "passive-keepalive", "persistent-keepalive", "erasure"] as const;
+export type Timer = (typeof timers)[number];
+
+const never = Number.POSITIVE_INFINITY;
+
+export class Timers {
+  readonly #activity: Activity;
+  /** The handshake under way; `attempts` are those made by the timer, after the first. */
+  retry: { readonly dueAt: Milliseconds; readonly attempts: number } | undefined;
+  /** Redrawn at each firing, so that two peers who lose one another do not stay in step. */
+  silenceJitter: Milliseconds = 0;
+  persistentKeepaliveMs: Milliseconds | undefined;
+  /** When a persistent keepalive was last asked for; that it was sent shows in the activity only later. */
+  persistentRequestedAt: Milliseconds = 0;
+  erasureAt: Milliseconds | undefined;
+
+  constructor(activity: Activity) {
+    this.#activity = activity;
+  }
+
+  /** When this timer is due: ms of CLOCK_BOOTTIME, infinity if nothing awaits it. */
+  deadline(timer: Timer): Milliseconds {
+    const activity = this.#activity;
+    switch (timer) {
+      case "retry":
+        return this.retry?.dueAt ?? never;
+      case "silence":
+        if (activity.unansweredSince === 0) return never;
+        return activity.unansweredSince + KeepaliveTimeout + RekeyTimeout + this.silenceJitter;
+      case "passive-keepalive":
+        return activity.unacknowledgedSince === 0 ? never : activity.unacknowledgedSince + KeepaliveTimeout;
+      case "persistent-keepalive": {
+        if (this.persistentKeepaliveMs === undefined) return never;
+        const movedAt = Math.max(activity.sentAt, activity.receivedAt, this.persistentRequestedAt);
+        return movedAt === 0 ? 0 : movedAt + this.persistentKeepaliveMs;
+      }
+      case "erasure":
+        return this.erasureAt ?? never;
+    }
+  }
+
+  /** The earliest deadline, or infinity. */
+  next(): Milliseconds {
+    let earliest = never;
+    for (const timer of timers) earliest = Math.min(earliest, this.deadline(timer));
+    return earliest;
+  }
+
+  /** A session was derived, or a handshake was given up and left its ephemeral behind. */
+  scheduleErasure(now: Milliseconds): void {
+    this.erasureAt = now + 3 * RejectAfterTime;
+  }
+
+  /** Forgets all but the configuration. */
+  reset(): void {
+    this.retry = undefined;
+    this.persistentRequestedAt = 0;
+    this.erasureAt = undefined;
+  }
+}
