@@ -40,6 +40,7 @@ export const dropReasons = [
   "send-failed",
   "tun-write-failed",
   "message-truncated",
+  "keypair-table-full",
   "packet-too-large",
   // what waited for a handshake that never came about
   "peer-unreachable",

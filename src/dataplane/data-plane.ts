@@ -1,0 +1,244 @@
+/**
+ * The packet path as main sees it: starts the two workers, publishes peers and keypairs to them, takes their requests
+ * from the rings, and ends them properly, also when the process is going down.
+ */
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { VpnError } from "../base/errors.ts";
+import { Arena } from "../os/arena.ts";
+import { EventDescriptor } from "../os/event-descriptor.ts";
+import { AllowedIps } from "../wireguard/allowed-ips.ts";
+import { addressRoom, FromInbound } from "./inbound.ts";
+import { KeypairTable } from "./keypair-table.ts";
+import { FromOutbound, ToOutbound } from "./outbound.ts";
+import type { AeadName } from "./packet-aead.ts";
+import { PeerTable } from "./peer-table.ts";
+import { Reclaimer } from "./quiescence.ts";
+import type { Ring } from "./ring.ts";
+import { Control, SharedMemory, type SharedMemoryLayout, sharedMemorySize } from "./shared-memory.ts";
+import type { WorkerReady, WorkerSettings } from "./worker.ts";
+
+export interface DataPlaneOptions {
+  readonly maximumPeers: number;
+  readonly mtu: number;
+  readonly kernels: WebAssembly.Module;
+  readonly tun: number;
+  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  /** Whether the sockets take UDP_SEGMENT. */
+  readonly segmentation: boolean;
+  /** Which super-packets the device gives and takes. */
+  readonly offloads: WorkerSettings["offloads"];
+  /** Forces one provider of the cipher. */
+  readonly aead?: AeadName | undefined;
+  readonly requests: Requests;
+}
+
+/** What the workers ask of main. Addresses are socket addresses as the kernel writes them, valid during the call. */
+export interface Requests {
+  /** A handshake message or cookie reply arrived. */
+  handshake(message: Uint8Array, from: Uint8Array): void;
+  /** A packet has a peer but no session. */
+  stage(peerId: number, packet: Uint8Array): void;
+  /** The first message under a keypair was authentic. */
+  confirm(localIndex: number): void;
+  /** A peer's keypair has grown old. */
+  freshen(peerId: number): void;
+  /** An authentic message of a peer came from another endpoint. */
+  roam(peerId: number, from: Uint8Array): void;
+  /** All that was waiting has been asked; `waiting` says how many handshake messages came in this turn. */
+  settle(waiting: number): void;
+  /** A worker has failed: no packet will pass any more. */
+  fail(error: unknown): void;
+}
+
+const recordsPerTurn = 256;
+const collectAgainMs = 20;
+
+export class DataPlane {
+  readonly keypairs: KeypairTable;
+  readonly peers: PeerTable;
+  readonly allowedIps: AllowedIps;
+  readonly memory: SharedMemory;
+  readonly #options: DataPlaneOptions;
+  readonly #arena: Arena;
+  readonly #reclaimer: Reclaimer;
+  readonly #workers: Worker[] = [];
+  readonly #ended: Promise<void>[] = [];
+  readonly #wakes: EventDescriptor[] = [];
+  readonly #onExit = () => this.#signalStop();
+  #collecting: NodeJS.Timeout | undefined;
+  #isStopped = false;
+  /** The cipher's provider that the workers chose. */
+  aead: AeadName | undefined;
+
+  /** Lays out the shared memory; no thread runs yet. */
+  constructor(options: DataPlaneOptions) {
+    const layout: SharedMemoryLayout = { maximumPeers: options.maximumPeers };
+    this.#options = options;
+    this.#arena = new Arena({ size: sharedMemorySize(layout), shared: true });
+    this.memory = new SharedMemory(this.#arena.buffer, this.#arena.base, layout);
+    this.memory.words[Control.mtu] = options.mtu;
+    this.#reclaimer = new Reclaimer(this.memory);
+    const retire = (release: () => void) => this.#retire(release);
+    this.allowedIps = new AllowedIps(this.memory.allowedIps, retire);
+    this.keypairs = new KeypairTable(this.memory, retire);
+    this.peers = new PeerTable(this.memory, options.maximumPeers, retire);
+  }
+
+  /** Starts the workers; resolves when both loops run. Throws `VpnError`, with nothing left running. */
+  async start(): Promise<void> {
+    process.on("exit", this.#onExit);
+    try {
+      const [ready] = await Promise.all([this.#startWorker("outbound"), this.#startWorker("inbound")]);
+      this.aead = ready.aead;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    void this.#takeRequests();
+  }
+
+  set mtu(mtu: number) {
+    Atomics.store(this.memory.words, Control.mtu, mtu);
+  }
+
+  /** Has a packet sealed and sent to a peer with its sending keypair; an empty one is a keepalive. False if full. */
+  seal(peerId: number, packet: Uint8Array): boolean {
+    const ring = this.memory.mainToOutbound;
+    const payload = ring.reserve(packet.length);
+    if (payload < 0) return false;
+    this.memory.bytes.set(packet, payload);
+    ring.commit(ToOutbound.seal, peerId, 0);
+    this.#wakes[0].signal();
+    return true;
+  }
+
+  /** Ends the workers, erases every key, and gives the memory back. The descriptors remain the caller's to close. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#signalStop();
+    await Promise.all(this.#ended);
+    process.off("exit", this.#onExit);
+    clearTimeout(this.#collecting);
+    this.#reclaimer.collectAll();
+    for (const wake of this.#wakes) wake[Symbol.dispose]();
+    this.keypairs.eraseAll();
+    Atomics.add(this.memory.words, Control.wake, 1);
+    Atomics.notify(this.memory.words, Control.wake);
+    this.#arena[Symbol.dispose]();
+  }
+
+  #signalStop(): void {
+    Atomics.store(this.memory.words, Control.stop, 1);
+    for (const wake of this.#wakes) wake.signal();
+  }
+
+  #startWorker(role: WorkerSettings["role"]): Promise<WorkerReady> {
+    const wake = EventDescriptor.create();
+    this.#wakes.push(wake);
+    const { kernels, aead, tun, sockets, segmentation, offloads, maximumPeers } = this.#options;
+    const settings: WorkerSettings = {
+      role,
+      buffer: this.#arena.buffer,
+      base: this.#arena.base,
+      layout: { maximumPeers },
+      kernels,
+      aead,
+      tun,
+      sockets,
+      wake: wake.fd,
+      segmentation,
+      offloads,
+    };
+    // `tsc` does not rewrite the extension inside a string: take it from this very file, .ts here and .js in dist.
+    const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
+    const worker = new Worker(file, { workerData: settings, name: `warren-${role}` });
+    this.#workers.push(worker);
+    return new Promise((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.on("error", (error) => {
+        reject(error);
+        this.#options.requests.fail(error);
+      });
+      this.#ended.push(
+        new Promise((ended) => {
+          worker.once("exit", () => {
+            reject(new VpnError("worker-failed", `the ${role} worker ended before it began`));
+            if (!this.#isStopped)
+              this.#options.requests.fail(new VpnError("worker-failed", `the ${role} worker ended`));
+            ended();
+          });
+        }),
+      );
+    });
+  }
+
+  /** Serves the rings until the end. Between turns main is asleep, or does something else. */
+  async #takeRequests(): Promise<void> {
+    const { words } = this.memory;
+    while (!this.#isStopped) {
+      const seen = Atomics.load(words, Control.wake);
+      let handshakes = 0;
+      const isDrained = this.#drain(this.memory.inboundToMain, () => handshakes++);
+      const isOutboundDrained = this.#drain(this.memory.outboundToMain, () => undefined);
+      this.#options.requests.settle(handshakes);
+      if (isDrained && isOutboundDrained) await Atomics.waitAsync(words, Control.wake, seen).value;
+      else await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Serves up to a turn's worth of one ring; true if it is then empty. */
+  #drain(ring: Ring, countHandshake: () => void): boolean {
+    for (let i = 0; i < recordsPerTurn; i++) {
+      if (this.#isStopped || !ring.next()) return true;
+      try {
+        if (ring === this.memory.inboundToMain) this.#inboundRequest(ring, countHandshake);
+        else this.#outboundRequest(ring);
+      } finally {
+        ring.release();
+      }
+    }
+    return false;
+  }
+
+  #outboundRequest(ring: Ring): void {
+    const { requests } = this.#options;
+    if (ring.kind === FromOutbound.stage) requests.stage(ring.first, this.#payload(ring, 0, ring.length));
+    else if (ring.kind === FromOutbound.freshen) requests.freshen(ring.first);
+  }
+
+  #inboundRequest(ring: Ring, countHandshake: () => void): void {
+    const { requests } = this.#options;
+    switch (ring.kind) {
+      case FromInbound.handshake:
+        countHandshake();
+        requests.handshake(this.#payload(ring, addressRoom, ring.length), this.#payload(ring, 0, ring.first));
+        break;
+      case FromInbound.confirm:
+        requests.confirm(ring.first >>> 0);
+        break;
+      case FromInbound.roam:
+        requests.roam(ring.first, this.#payload(ring, 0, ring.second));
+        break;
+      case FromInbound.freshen:
+        requests.freshen(ring.first);
+        break;
+    }
+  }
+
+  /** A copy: shared memory is no place for what others keep. */
+  #payload(ring: Ring, from: number, to: number): Uint8Array {
+    return this.memory.bytes.slice(ring.payload + from, ring.payload + to);
+  }
+
+  #retire(release: () => void): void {
+    this.#reclaimer.retire(release);
+    this.#collecting ??= setTimeout(() => this.#collect(), collectAgainMs).unref();
+  }
+
+  #collect(): void {
+    this.#collecting = undefined;
+    if (this.#reclaimer.collect() > 0) this.#collecting = setTimeout(() => this.#collect(), collectAgainMs).unref();
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Messages to one endpoint on their way out: a row of slots in the arena, sent with one system call.
+ *
+ * The kernel cuts what one sendmsg hands over into datagrams of equal size (UDP_SEGMENT, udp(7)), the last of which may
+ * be shorter. So a run of messages goes together while they are for the same peer and of the same size; a shorter one
+ * ends it. Each slot has an entry of the I/O vector of its own:
+ *
+ *     | 48 bytes of the cipher's | 16 header | text | 16 tag | 16 of the cipher's |
+ *                                ^ what the entry points to ^
+ *
+ * Hot path.
+ */
+import type { Arena } from "../os/arena.ts";
+import { errno, libc } from "../os/libc.ts";
+import { Errno } from "../os/system-error.ts";
+import { aeadLead, aeadTail, tagLength } from "./packet-aead.ts";
+import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
+
+export const headerLength = 16;
+/** Bytes that a data message adds to its padded packet: header and tag. */
+export const messageOverhead: number = headerLength + tagLength;
+
+const maximumSlots = 64; // UDP_MAX_SEGMENTS before kernel 6.9
+/** The most that one send may carry: 65,535 less IPv6's header and UDP's. */
+const maximumBytes = 65_487;
+
+// In the scratch: struct msghdr, the socket address, the control message, the I/O vector.
+const messageHeader = 0;
+const name = 64;
+const control = 96;
+const vector = 128;
+const controlLength = 24;
+/** Bytes of arena that the batch needs beside the slots. */
+export const batchScratch: number = vector + 16 * maximumSlots;
+
+const MSG_DONTWAIT = 0x40;
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
+const AF_INET6 = 10;
+
+export interface BatchOptions {
+  readonly arena: Arena;
+  /** Offset of `batchScratch` bytes. */
+  readonly scratch: number;
+  /** Offset and size of the memory for the slots. */
+  readonly slots: number;
+  readonly slotsSize: number;
+  readonly memory: SharedMemory;
+  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  /** Whether the sockets take UDP_SEGMENT. */
+  readonly segmentation: boolean;
+  /** Waits until the socket may take more; false when the worker is to end. */
+  readonly waitWritable: (fd: number) => boolean;
+}
+
+export class DatagramBatch {
+  /** Messages given up because the kernel refused them. */
+  refused: number = 0;
+  /** Messages sent, and calls it took. */
+  sent: number = 0;
+  calls: number = 0;
+  /** The place of the next message's text, and the distance to the one after it. */
+  text: number = 0;
+  stride: number = 0;
+  readonly #options: BatchOptions;
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  #segmentation: boolean;
+  #peer = -1;
+  #endpointVersion = -1;
+  #fd = -1;
+  #size = 0;
+  #count = 0;
+  #limit = 0;
+
+  constructor(options: BatchOptions) {
+    this.#options = options;
+    this.#words = new Int32Array(options.arena.buffer);
+    this.#bytes = new Uint8Array(options.arena.buffer);
+    this.#segmentation = options.segmentation;
+    const { arena, scratch } = options;
+    this.#pointer(scratch + messageHeader, arena.base + scratch + name);
+    this.#pointer(scratch + messageHeader + 16, arena.base + scratch + vector);
+    this.#words[(scratch + control) >> 2] = controlLength - 6; // CMSG_LEN(sizeof(uint16_t))
+    this.#words[(scratch + control + 8) >> 2] = SOL_UDP;
+    this.#words[(scratch + control + 12) >> 2] = UDP_SEGMENT;
+  }
+
+  /**
+   * Makes room for messages of `padded` bytes of text to a peer (its record's offset), sending what is there if they
+   * cannot follow it. Returns how many fit, at least 1, and sets `text` and `stride`; 0 if the peer has no endpoint.
+   */
+  open(peer: number, padded: number): number {
+    const size = padded + messageOverhead;
+    if (this.#count > 0 && (peer !== this.#peer || size > this.#size || this.#count >= this.#limit)) this.flush();
+    if (this.#count === 0) {
+      if (!this.#address(peer)) return 0;
+      this.#size = size;
+      this.stride = (aeadLead + padded + aeadTail + 63) & ~63;
+      const most = this.#segmentation ? Math.min(maximumSlots, (maximumBytes / size) | 0) : maximumSlots;
+      this.#limit = Math.max(1, Math.min(most, (this.#options.slotsSize / this.stride) | 0));
+    }
+    this.text = this.#options.slots + this.#count * this.stride + aeadLead;
+    return this.#limit - this.#count;
+  }
+
+  /** Sends what has been added, then lends the first slot's text for packets of `length` bytes that go elsewhere. */
+  lend(length: number): void {
+    this.flush();
+    this.stride = (aeadLead + length + aeadTail + 63) & ~63;
+    this.text = this.#options.slots + aeadLead;
+  }
+
+  /** Takes the message of `padded` bytes whose text lies at `text` into the batch: sealed, its header written. */
+  add(padded: number): void {
+    const { arena, scratch } = this.#options;
+    const entry = scratch + vector + 16 * this.#count;
+    this.#pointer(entry, arena.base + this.text - headerLength);
+    this.#words[(entry + 8) >> 2] = padded + messageOverhead;
+    this.#count++;
+    this.text += this.stride;
+    if (padded + messageOverhead < this.#size) this.#limit = this.#count; // a shorter one ends the run
+  }
+
+  /** Sends what has been added. */
+  flush(): void {
+    const count = this.#count;
+    this.#count = 0;
+    if (count === 0) return;
+    if (count > 1 && this.#segmentation) {
+      if (this.#send(0, count)) return;
+      const error = errno();
+      // EIO: a device without checksum offload. EINVAL, EMSGSIZE: the segments are larger than this path's MTU, which
+      // the kernel mends by fragmenting, but only for single datagrams.
+      if (error === Errno.EIO) this.#segmentation = false;
+      else if (error !== Errno.EINVAL && error !== Errno.EMSGSIZE) {
+        this.refused += count;
+        return;
+      }
+    }
+    for (let i = 0; i < count; i++) if (!this.#send(i, 1)) this.refused++;
+  }
+
+  /** One sendmsg of `count` messages from slot `first` on. False if the kernel refused; errno says why. */
+  #send(first: number, count: number): boolean {
+    const { arena, scratch } = this.#options;
+    const header = scratch + messageHeader;
+    this.#pointer(header + 16, arena.base + scratch + vector + 16 * first);
+    this.#words[(header + 24) >> 2] = count;
+    this.#pointer(header + 32, count > 1 ? arena.base + scratch + control : 0);
+    this.#words[(header + 40) >> 2] = count > 1 ? controlLength : 0;
+    this.#words[(scratch + control + 16) >> 2] = this.#size;
+    for (;;) {
+      this.calls++;
+      if (libc.sendmsg(this.#fd, arena.base + header, MSG_DONTWAIT) >= 0) {
+        this.sent += count;
+        return true;
+      }
+      const error = errno();
+      if (error === Errno.EAGAIN) {
+        if (!this.#options.waitWritable(this.#fd)) return true; // the worker ends, and its queue with it
+      } else if (error !== Errno.EINTR) return false;
+    }
+  }
+
+  /** Loads a peer's endpoint, unless it is the one loaded last and unchanged. */
+  #address(peer: number): boolean {
+    const { memory, scratch, sockets } = this.#options;
+    const shared = memory.words;
+    const versionWord = (peer + PeerRecord.endpointVersion) >> 2;
+    let version = Atomics.load(shared, versionWord);
+    if (peer === this.#peer && version === this.#endpointVersion) return this.#fd >= 0;
+    let length: number;
+    for (;;) {
+      length = shared[(peer + PeerRecord.endpointLength) >> 2];
+      for (let i = 0; i < PeerRecord.endpointRoom; i += 4) {
+        this.#words[(scratch + name + i) >> 2] = shared[(peer + PeerRecord.endpoint + i) >> 2];
+      }
+      const after = Atomics.load(shared, versionWord);
+      if (after === version && (version & 1) === 0) break;
+      version = after;
+    }
+    this.#peer = peer;
+    this.#endpointVersion = version;
+    const family = this.#bytes[scratch + name];
+    this.#fd = length === 0 ? -1 : family === AF_INET6 ? (sockets.v6 ?? -1) : sockets.v4;
+    this.#words[(scratch + messageHeader + 8) >> 2] = length;
+    return this.#fd >= 0;
+  }
+
+  #pointer(at: number, address: number): void {
+    this.#words[at >> 2] = address;
+    this.#words[(at >> 2) + 1] = (address / 0x1_0000_0000) | 0;
+  }
+}

@@ -1,0 +1,104 @@
+/** Main's hand on the peer records in shared memory: numbers peers, publishes endpoints, reads stamps and counters. */
+import { VpnError } from "../base/errors.ts";
+import type { Activity } from "../wireguard/activity.ts";
+import type { Milliseconds } from "../wireguard/constants.ts";
+import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
+
+export class PeerTable {
+  readonly #memory: SharedMemory;
+  readonly #capacity: number;
+  readonly #retire: (release: () => void) => void;
+  readonly #free: number[] = [];
+  #unused = 0;
+
+  constructor(memory: SharedMemory, capacity: number, retire: (release: () => void) => void) {
+    this.#memory = memory;
+    this.#capacity = capacity;
+    this.#retire = retire;
+  }
+
+  /** A number for a new peer. Throws `not-available` when there are as many as the tunnel was made for. */
+  add(): number {
+    const id = this.#free.pop() ?? (this.#unused < this.#capacity ? this.#unused++ : undefined);
+    if (id !== undefined) return id;
+    throw new VpnError("not-available", `this tunnel has room for ${this.#capacity} peers`);
+  }
+
+  /** Gives the number back once no worker uses it. Its keypairs and allowed IPs must be gone already. */
+  remove(id: number): void {
+    const record = this.#memory.peer(id);
+    Atomics.store(this.#memory.words, (record + PeerRecord.sendingKeypair) >> 2, 0);
+    this.#retire(() => {
+      this.#memory.bytes.fill(0, record, record + PeerRecord.size);
+      this.#free.push(id);
+    });
+  }
+
+  /** Publishes where a peer is: a socket address as the kernel takes it. */
+  setEndpoint(id: number, address: Uint8Array): void {
+    const { words, bytes } = this.#memory;
+    const record = this.#memory.peer(id);
+    Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1); // odd: readers wait
+    words[(record + PeerRecord.endpointLength) >> 2] = address.length;
+    bytes.fill(0, record + PeerRecord.endpoint, record + PeerRecord.endpoint + PeerRecord.endpointRoom);
+    bytes.set(address, record + PeerRecord.endpoint);
+    Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1);
+  }
+
+  /** The stamps of a peer, as they are whenever they are read. */
+  activity(id: number): Activity {
+    return new SharedActivity(this.#memory.floats, this.#memory.peer(id));
+  }
+
+  /** Bytes of data messages to and from a peer. */
+  transfer(id: number): { readonly sentBytes: number; readonly receivedBytes: number } {
+    const record = this.#memory.peer(id);
+    const { floats } = this.#memory;
+    return {
+      sentBytes: floats[(record + PeerRecord.sentBytes) >> 3],
+      receivedBytes: floats[(record + PeerRecord.receivedBytes) >> 3],
+    };
+  }
+}
+
+class SharedActivity implements Activity {
+  readonly #floats: Float64Array;
+  readonly #record: number;
+
+  constructor(floats: Float64Array, record: number) {
+    this.#floats = floats;
+    this.#record = record;
+  }
+
+  get sentAt(): Milliseconds {
+    return this.#floats[(this.#record + PeerRecord.sentAt) >> 3];
+  }
+
+  set sentAt(now: Milliseconds) {
+    this.#floats[(this.#record + PeerRecord.sentAt) >> 3] = now;
+  }
+
+  get receivedAt(): Milliseconds {
+    return this.#floats[(this.#record + PeerRecord.receivedAt) >> 3];
+  }
+
+  set receivedAt(now: Milliseconds) {
+    this.#floats[(this.#record + PeerRecord.receivedAt) >> 3] = now;
+  }
+
+  get unansweredSince(): Milliseconds {
+    return this.#floats[(this.#record + PeerRecord.unansweredSince) >> 3];
+  }
+
+  set unansweredSince(now: Milliseconds) {
+    this.#floats[(this.#record + PeerRecord.unansweredSince) >> 3] = now;
+  }
+
+  get unacknowledgedSince(): Milliseconds {
+    return this.#floats[(this.#record + PeerRecord.unacknowledgedSince) >> 3];
+  }
+
+  set unacknowledgedSince(now: Milliseconds) {
+    this.#floats[(this.#record + PeerRecord.unacknowledgedSince) >> 3] = now;
+  }
+}

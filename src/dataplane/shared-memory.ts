@@ -1,0 +1,265 @@
+/**
+ * What the threads of a tunnel share: one arena, cut into regions whose every word is owned.
+ *
+ *     control       stop flag, wake-up counter, epochs, MTU, drop counters, worker statistics
+ *     peers         one record a peer: sending keypair, endpoint, activity stamps, byte counters
+ *     keypairs      one record a keypair: keys, indices, send counter, ages, replay window
+ *     index         receiver index -> keypair record: buckets of eight, chosen by the index's low bits
+ *     allowed IPs   the trie's nodes
+ *     rings         outbound to main, inbound to main, main to outbound
+ *
+ * Pages are taken from the system when first touched, so capacity costs address space, not memory.
+ */
+import { type DropReason, dropReasons } from "../base/errors.ts";
+import type { Address } from "../os/libc.ts";
+import { replayWindowWords } from "../wireguard/replay-window.ts";
+import { Ring, ringOverhead } from "./ring.ts";
+
+/** 32-bit words of the control region, as indices. */
+export const Control = {
+  /** 1 tells the workers to end. Main writes. */
+  stop: 0,
+  /** Main waits on this word; a worker adds 1 and notifies when it has left something in a ring. */
+  wake: 1,
+  /** The device's MTU, bytes. Main writes. */
+  mtu: 2,
+  /** See quiescence.ts. Main writes `epoch`, each worker its own. */
+  epoch: 3,
+  outboundEpoch: 16,
+  inboundEpoch: 32,
+} as const;
+
+/** 64-bit floats of the control region, as byte offsets: one row of drop counters a thread, then the statistics. */
+const dropRow = 64; // counters, of which dropReasons.length are used
+const dropsAt = 1024;
+const statisticsAt = dropsAt + 3 * dropRow * 8;
+const controlSize = 4096;
+
+export const threads = { main: 0, outbound: 1, inbound: 2 } as const;
+export type Thread = keyof typeof threads;
+
+/** What a worker says of itself, as 64-bit floats. Each worker writes its own row. */
+export const Statistics = { packets: 0, systemCalls: 1, allocatedBytes: 2, packetsAtReading: 3 } as const;
+
+export interface WorkerReport {
+  /** Packets sent, or received, since the tunnel began. */
+  readonly packets: number;
+  readonly systemCalls: number;
+  /** `total_allocated_bytes` of the worker's own heap when it last looked, a few times a second while it is busy. */
+  readonly allocatedBytes: number;
+  /** Packets at that moment, so that the two can be divided. */
+  readonly packetsAtReading: number;
+}
+const statisticsRow = 8;
+
+/** A peer's record, as byte offsets. */
+export const PeerRecord = {
+  size: 256,
+  /** Word: keypair slot + 1 to seal with, 0 for none. Main writes. */
+  sendingKeypair: 0,
+  /** Word: even when the endpoint below is whole; odd while main writes it. */
+  endpointVersion: 4,
+  /** Word: bytes of the socket address, 16 or 28; 0 for none. */
+  endpointLength: 8,
+  /** The socket address as the kernel takes it. */
+  endpoint: 12,
+  endpointRoom: 28,
+  // Floats, ms of CLOCK_BOOTTIME; see wireguard/activity.ts. Written by whoever sends or receives: a lost update among
+  // stamps of the same millisecond changes no deadline.
+  sentAt: 64,
+  receivedAt: 72,
+  unansweredSince: 80,
+  unacknowledgedSince: 88,
+  /** Float: bytes of data messages sent. Outbound writes. */
+  sentBytes: 96,
+  /** Float: bytes of data messages received. Inbound writes. */
+  receivedBytes: 104,
+} as const;
+
+/** A keypair's record, as byte offsets. */
+export const KeypairRecord = {
+  size: 1216,
+  sendKey: 0,
+  receiveKey: 32,
+  /** Words. Main writes all but `confirmed`. */
+  localIndex: 64,
+  remoteIndex: 68,
+  peer: 72,
+  /** 1 while messages to it may be opened. */
+  live: 76,
+  /** 1 once main knows that the peer uses it. Inbound writes, main initialises. */
+  confirmed: 80,
+  /** Float: the next nonce. Outbound writes. */
+  sendCounter: 88,
+  /** Floats, ms of CLOCK_BOOTTIME: when sending or receiving calls for a new handshake, and when all use ends. */
+  rekeySendingAt: 96,
+  rekeyReceivingAt: 104,
+  rejectAt: 112,
+  /** Floats: when each worker last asked for a handshake. */
+  outboundAskedAt: 120,
+  inboundAskedAt: 128,
+  /** Words: RFC 6479. Inbound writes. */
+  replayWindow: 136,
+} as const;
+
+const indexWays = 8;
+const ringCapacity = 1 << 19;
+const allowedIpsBytesPerPeer = 2048;
+
+export interface SharedMemoryLayout {
+  readonly maximumPeers: number;
+}
+
+/** Where a region begins, in bytes, and how large the whole is. */
+function regions({ maximumPeers }: SharedMemoryLayout) {
+  const keypairSlots = 3 * maximumPeers;
+  const indexBuckets = 1 << Math.ceil(Math.log2(Math.max(16, keypairSlots / 2)));
+  let end = 0;
+  const region = (size: number): number => {
+    const at = end;
+    end = (end + size + 4095) & ~4095;
+    return at;
+  };
+  return {
+    keypairSlots,
+    indexBuckets,
+    control: region(controlSize),
+    peers: region(maximumPeers * PeerRecord.size),
+    keypairs: region(keypairSlots * KeypairRecord.size),
+    index: region(indexBuckets * indexWays * 4),
+    allowedIps: region(Math.max(1 << 20, maximumPeers * allowedIpsBytesPerPeer)),
+    outboundToMain: region(ringOverhead + ringCapacity),
+    inboundToMain: region(ringOverhead + ringCapacity),
+    mainToOutbound: region(ringOverhead + ringCapacity),
+    size: (end + 65_535) & ~65_535,
+  };
+}
+
+/** Bytes an arena needs to hold tunnels of this size. A multiple of 65,536. */
+export function sharedMemorySize(layout: SharedMemoryLayout): number {
+  return regions(layout).size;
+}
+
+/** A thread's view of the shared arena. */
+export class SharedMemory {
+  readonly words: Int32Array;
+  readonly floats: Float64Array;
+  readonly bytes: Uint8Array;
+  /** Address of offset 0, for foreign calls. */
+  readonly base: Address;
+  readonly keypairSlots: number;
+  readonly allowedIps: Int32Array;
+  readonly outboundToMain: Ring;
+  readonly inboundToMain: Ring;
+  readonly mainToOutbound: Ring;
+  readonly #peers: number;
+  readonly #keypairs: number;
+  readonly #index: number;
+  readonly #indexBuckets: number;
+
+  constructor(buffer: ArrayBuffer | SharedArrayBuffer, base: Address, layout: SharedMemoryLayout) {
+    const at = regions(layout);
+    this.words = new Int32Array(buffer);
+    this.floats = new Float64Array(buffer);
+    this.bytes = new Uint8Array(buffer);
+    this.base = base;
+    this.keypairSlots = at.keypairSlots;
+    this.#peers = at.peers;
+    this.#keypairs = at.keypairs;
+    this.#index = at.index >> 2;
+    this.#indexBuckets = at.indexBuckets;
+    this.allowedIps = this.words.subarray(at.allowedIps >> 2, at.outboundToMain >> 2);
+    this.outboundToMain = new Ring(this.words, at.outboundToMain, ringCapacity);
+    this.inboundToMain = new Ring(this.words, at.inboundToMain, ringCapacity);
+    this.mainToOutbound = new Ring(this.words, at.mainToOutbound, ringCapacity);
+  }
+
+  /** Byte offset of a peer's record. */
+  peer(id: number): number {
+    return this.#peers + id * PeerRecord.size;
+  }
+
+  /** Byte offset of a keypair's record. */
+  keypair(slot: number): number {
+    return this.#keypairs + slot * KeypairRecord.size;
+  }
+
+  /** Main: makes messages to `localIndex` find the record in `slot`. False if its bucket is full. */
+  insertIndex(localIndex: number, slot: number): boolean {
+    const bucket = this.#bucket(localIndex);
+    for (let way = bucket; way < bucket + indexWays; way++) {
+      if (this.words[way] !== 0) continue;
+      Atomics.store(this.words, way, slot + 1);
+      return true;
+    }
+    return false;
+  }
+
+  /** Main: takes the entry out again. */
+  removeIndex(localIndex: number, slot: number): void {
+    const bucket = this.#bucket(localIndex);
+    for (let way = bucket; way < bucket + indexWays; way++) {
+      if (this.words[way] === slot + 1) Atomics.store(this.words, way, 0);
+    }
+  }
+
+  /** The byte offset of the live keypair record with this index (a signed 32-bit word), or -1. Hot path. */
+  findKeypair(localIndex: number): number {
+    const bucket = this.#bucket(localIndex);
+    for (let way = bucket; way < bucket + indexWays; way++) {
+      const slot = Atomics.load(this.words, way);
+      if (slot === 0) continue;
+      const record = this.keypair(slot - 1);
+      if (this.words[(record + KeypairRecord.localIndex) >> 2] === localIndex) {
+        return Atomics.load(this.words, (record + KeypairRecord.live) >> 2) === 1 ? record : -1;
+      }
+    }
+    return -1;
+  }
+
+  /** A worker: tells main that something lies in its ring. */
+  wakeMain(): void {
+    Atomics.add(this.words, Control.wake, 1);
+    Atomics.notify(this.words, Control.wake, 1);
+  }
+
+  /** Index into `floats` of a thread's first drop counter; the reason's place in `dropReasons` is added to it. */
+  dropRow(thread: Thread): number {
+    return (dropsAt >> 3) + threads[thread] * dropRow;
+  }
+
+  /** Index into `floats` of a worker's first statistic. */
+  statisticsRow(thread: Thread): number {
+    return (statisticsAt >> 3) + threads[thread] * statisticsRow;
+  }
+
+  /** How often each reason occurred since the tunnel began, over all threads. Reasons that never did are left out. */
+  drops(): Partial<Record<DropReason, number>> {
+    const counts: Partial<Record<DropReason, number>> = {};
+    for (const [i, reason] of dropReasons.entries()) {
+      let count = 0;
+      for (const thread of Object.keys(threads) as Thread[]) count += this.floats[this.dropRow(thread) + i];
+      if (count > 0) counts[reason] = count;
+    }
+    return counts;
+  }
+
+  /** What a worker says of itself. */
+  report(thread: Thread): WorkerReport {
+    const row = this.statisticsRow(thread);
+    return {
+      packets: this.floats[row + Statistics.packets],
+      systemCalls: this.floats[row + Statistics.systemCalls],
+      allocatedBytes: this.floats[row + Statistics.allocatedBytes],
+      packetsAtReading: this.floats[row + Statistics.packetsAtReading],
+    };
+  }
+
+  #bucket(localIndex: number): number {
+    return this.#index + (localIndex & (this.#indexBuckets - 1)) * indexWays;
+  }
+}
+
+if (KeypairRecord.replayWindow + 4 * replayWindowWords > KeypairRecord.size || dropReasons.length > dropRow) {
+  throw new RangeError("a record of the shared memory is too small for what it holds");
+}

@@ -1,0 +1,229 @@
+/**
+ * A worker thread: builds one half of the packet path in an arena of its own and runs its loop until it is told to end.
+ *
+ * The loop blocks in `poll`, where no message, no `terminate()` and no exit of the process reaches a thread: only the
+ * event descriptor does. So the thread looks at the stop word after every wake-up and leaves by itself.
+ */
+
+import { getHeapStatistics } from "node:v8";
+import { parentPort, workerData } from "node:worker_threads";
+import { VpnError } from "../base/errors.ts";
+import { Arena } from "../os/arena.ts";
+import { BootClock } from "../os/clock.ts";
+import { EventDescriptor } from "../os/event-descriptor.ts";
+import { POLLOUT, Poller, pollerSize } from "../os/poller.ts";
+import { SystemError } from "../os/system-error.ts";
+import { Coalescer } from "../packet/coalescing.ts";
+import { instantiateKernels, type Kernels } from "../packet/kernels.ts";
+import { Segmenter } from "../packet/segmentation.ts";
+import { type SuperPacketKinds, VirtioHeader } from "../packet/virtio-header.ts";
+import { AllowedIps } from "../wireguard/allowed-ips.ts";
+import { selectAead } from "./aead-selection.ts";
+import { batchScratch, DatagramBatch } from "./datagram-batch.ts";
+import { DatagramReader, readerBuffer, readerScratch } from "./datagram-reader.ts";
+import { Inbound } from "./inbound.ts";
+import { Outbound, readLength } from "./outbound.ts";
+import { type AeadName, aeadLead, aeadScratch, aeadTail, type PacketAead } from "./packet-aead.ts";
+import { Reader } from "./quiescence.ts";
+import { Control, SharedMemory, type SharedMemoryLayout, Statistics } from "./shared-memory.ts";
+
+/** What main gives a worker at its start. */
+export interface WorkerSettings {
+  readonly role: "outbound" | "inbound";
+  readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  readonly base: number;
+  readonly layout: SharedMemoryLayout;
+  readonly kernels: WebAssembly.Module;
+  readonly aead: AeadName | undefined;
+  /** Descriptors: the TUN device, the sockets, and the event descriptor that wakes this worker. */
+  readonly tun: number;
+  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  readonly wake: number;
+  readonly segmentation: boolean;
+  /** Which super-packets the device gives and takes. */
+  readonly offloads: SuperPacketKinds;
+}
+
+/** What a worker tells main, once, when its loop is about to begin. */
+export interface WorkerReady {
+  readonly aead: AeadName;
+}
+
+const statisticsEveryMs = 250;
+/** Memory for sealed messages: as many slots of the MTU's size as fit, and one of the largest packet in any case. */
+const slotsSize = 320 * 1024;
+const arenaSize = 640 * 1024;
+const largestPacket = readLength - VirtioHeader.size;
+
+/** Everything that both loops need. */
+class Worker {
+  readonly settings: WorkerSettings;
+  readonly memory: SharedMemory;
+  readonly arena: Arena = new Arena({ size: arenaSize });
+  readonly kernels: Kernels;
+  readonly aead: PacketAead;
+  readonly allowedIps: AllowedIps;
+  readonly reader: Reader;
+  readonly clock: Float64Array = new Float64Array(1);
+  readonly #bootClock: BootClock;
+  #end = 64; // offset 0 stays free: it is no place
+  #reportedAt = 0;
+
+  constructor(settings: WorkerSettings) {
+    this.settings = settings;
+    this.memory = new SharedMemory(settings.buffer, settings.base, settings.layout);
+    this.kernels = instantiateKernels(settings.kernels, this.arena.memory);
+    this.allowedIps = new AllowedIps(this.memory.allowedIps);
+    this.reader = new Reader(this.memory, settings.role);
+    this.#bootClock = new BootClock(this.arena, this.take(64));
+    const { arena, kernels, memory } = this;
+    const aead = selectAead({ arena, kernels, scratch: this.take(aeadScratch), keys: memory }, settings.aead);
+    if (aead === undefined) {
+      throw new VpnError("not-available", `no ${settings.aead ?? "usable"} provider of ChaCha20-Poly1305 in this Node`);
+    }
+    this.aead = aead;
+  }
+
+  /** The next `size` bytes of the arena, 64-byte aligned. */
+  take(size: number): number {
+    const at = this.#end;
+    this.#end = (at + size + 63) & ~63;
+    if (this.#end > this.arena.size) throw new RangeError("the arena of a worker is too small for its layout");
+    return at;
+  }
+
+  get isStopped(): boolean {
+    return Atomics.load(this.memory.words, Control.stop) === 1;
+  }
+
+  tick(): void {
+    this.clock[0] = this.#bootClock.now();
+  }
+
+  /** Publishes what was done, and now and then what the heap has allocated for it. */
+  report(packets: number, calls: number): void {
+    const { floats } = this.memory;
+    const row = this.memory.statisticsRow(this.settings.role);
+    floats[row + Statistics.packets] = packets;
+    floats[row + Statistics.systemCalls] = calls;
+    if (this.clock[0] - this.#reportedAt < statisticsEveryMs) return;
+    this.#reportedAt = this.clock[0];
+    floats[row + Statistics.allocatedBytes] = getHeapStatistics().total_allocated_bytes;
+    floats[row + Statistics.packetsAtReading] = packets;
+  }
+
+  [Symbol.dispose](): void {
+    this.reader.park();
+    this.aead[Symbol.dispose]();
+    this.arena[Symbol.dispose]();
+  }
+}
+
+function runOutbound(worker: Worker): void {
+  const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
+  const { tun, sockets, wake, segmentation } = settings;
+  const poller = new Poller(arena, worker.take(pollerSize(2)), [tun, wake]);
+  const requests = new EventDescriptor(wake);
+  const spare = arena.base + worker.take(8);
+  const writable = [sockets.v4, sockets.v6 ?? -1].map((fd) => {
+    const sender = new Poller(arena, worker.take(pollerSize(2)), [fd, wake]);
+    sender.watch(0, POLLOUT);
+    return sender;
+  });
+  const waitWritable = (fd: number): boolean => {
+    const sender = writable[fd === sockets.v4 ? 0 : 1];
+    do {
+      sender.wait(-1);
+      if (sender.ready(1) !== 0) hasRequests = requests.drainInto(spare) || hasRequests;
+    } while (!worker.isStopped && sender.ready(0) === 0);
+    return !worker.isStopped;
+  };
+  let hasRequests = false;
+  const batch = new DatagramBatch({
+    arena,
+    scratch: worker.take(batchScratch),
+    slots: worker.take(slotsSize),
+    slotsSize,
+    memory,
+    sockets,
+    segmentation,
+    waitWritable,
+  });
+  // The packet behind the virtio header is 16-byte aligned.
+  const buffer = worker.take(16 + readLength) + 16 - VirtioHeader.size;
+  const segmenter = new Segmenter(kernels, { ...settings.offloads, largest: largestPacket });
+  const outbound = new Outbound({
+    memory,
+    arena,
+    kernels,
+    segmenter,
+    aead,
+    allowedIps,
+    batch,
+    tun,
+    buffer,
+    clock,
+  });
+  parentPort?.postMessage({ aead: aead.name } satisfies WorkerReady);
+  while (!worker.isStopped) {
+    worker.reader.enter();
+    worker.tick();
+    const more = outbound.batch();
+    worker.report(batch.sent, outbound.calls + batch.calls);
+    worker.reader.park();
+    if (outbound.deviceGone !== 0) {
+      throw new SystemError("read", outbound.deviceGone, {
+        subject: "from the TUN device",
+        remedy: "the device was deleted; bring the tunnel up again",
+      });
+    }
+    if (more || hasRequests) {
+      hasRequests = false;
+      continue;
+    }
+    poller.wait(-1);
+    if (poller.ready(1) !== 0 && !worker.isStopped) requests.drainInto(spare);
+  }
+}
+
+function runInbound(worker: Worker): void {
+  const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
+  const { tun, sockets, wake } = settings;
+  const descriptors = sockets.v6 === undefined ? [sockets.v4] : [sockets.v4, sockets.v6];
+  const poller = new Poller(arena, worker.take(pollerSize(descriptors.length + 1)), [...descriptors, wake]);
+  const reader = new DatagramReader({
+    arena,
+    scratch: worker.take(readerScratch),
+    buffer: worker.take(readerBuffer),
+  });
+  const superPacket = worker.take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
+  const coalescer = new Coalescer(kernels, superPacket, settings.offloads);
+  const opened = worker.take(aeadLead + largestPacket + aeadTail) + aeadLead;
+  const inbound = new Inbound({
+    memory,
+    arena,
+    reader,
+    aead,
+    allowedIps,
+    coalescer,
+    tun,
+    superPacket: superPacket - VirtioHeader.size,
+    opened,
+    clock,
+  });
+  parentPort?.postMessage({ aead: aead.name } satisfies WorkerReady);
+  while (!worker.isStopped) {
+    worker.reader.enter();
+    worker.tick();
+    let more = false;
+    for (let i = 0; i < descriptors.length; i++) if (inbound.batch(descriptors[i])) more = true;
+    worker.report(inbound.received, inbound.calls);
+    worker.reader.park();
+    if (!more) poller.wait(-1);
+  }
+}
+
+const settings = workerData as WorkerSettings;
+using worker = new Worker(settings);
+if (settings.role === "outbound") runOutbound(worker);
+else runInbound(worker);
