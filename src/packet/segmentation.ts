@@ -15,7 +15,7 @@ import type { Kernels } from "./kernels.ts";
 import { GsoType, type SuperPacketKinds, VirtioFlags, VirtioHeader } from "./virtio-header.ts";
 
 export interface SegmenterOptions extends SuperPacketKinds {
-  /** Bytes of the largest packet that a slot takes. Slots are this long, rounded up to 16, or longer. */
+  /** Bytes of the largest packet that there is room for anywhere. */
   readonly largest: number;
 }
 
@@ -32,7 +32,6 @@ export class Segmenter {
   readonly #kernels: Kernels;
   readonly #bytes: Uint8Array;
   readonly #options: SegmenterOptions;
-  readonly #slot: number;
   #packet = 0;
   #length = 0;
   #transport = 0;
@@ -46,7 +45,6 @@ export class Segmenter {
     this.#kernels = kernels;
     this.#bytes = kernels.bytes;
     this.#options = options;
-    this.#slot = (options.largest + 15) & ~15;
   }
 
   /**
@@ -68,10 +66,10 @@ export class Segmenter {
 
   /**
    * Writes up to `limit` packets to `destination` and every `stride` bytes after it; call it again until it returns 0.
-   * Slots may not overlap what was read. Throws `invalid-argument` where a stride cannot take the largest packet.
+   * Slots may not overlap what was read. Throws `invalid-argument` where a stride cannot take `packetLength` rounded up to 16.
    */
   next(destination: number, stride: number, limit: number): number {
-    if (stride < this.#slot) throw new VpnError("invalid-argument", `a slot of ${stride} bytes is too short`);
+    if (stride < ((this.packetLength + 15) & ~15)) throw new VpnError("invalid-argument", `a slot of ${stride} bytes is too short`);
     const count = Math.min(limit, this.remaining);
     if (count <= 0) return 0;
     if (this.#size === 0) {
