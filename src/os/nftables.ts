@@ -1,0 +1,150 @@
+/**
+ * A table of our own in nf_tables, put in place and taken away as one transaction each, without `nft` or `iptables`.
+ *
+ * The kernel ties the table to the socket that made it, so that it vanishes with this process, also after a SIGKILL; a
+ * kernel before 5.12 cannot, and then the table is deleted on disposal alone, or by the next installation under its name.
+ * An accept in one table overrides nobody's drop in another: where a firewall of the machine's own drops what is
+ * forwarded, ours lets nothing through.
+ */
+import type { Cidr } from "../base/address.ts";
+import { NETLINK_NETFILTER, NetlinkSocket, throwAnswer } from "./netlink.ts";
+import { NLMSG_ERROR } from "./netlink-message.ts";
+import { Action, encodeDeletion, encodeTable, Match, type TableLayout } from "./nftables-message.ts";
+import { Errno, SystemError, type SystemErrorOptions } from "./system-error.ts";
+
+export class InstalledTable implements Disposable {
+  readonly name: string;
+  /** Whether the kernel removes the table should this process be killed. */
+  readonly owned: boolean;
+  readonly #socket: NetlinkSocket;
+
+  private constructor(name: string, owned: boolean, socket: NetlinkSocket) {
+    this.name = name;
+    this.owned = owned;
+    this.#socket = socket;
+  }
+
+  /**
+   * Installs a table in the network namespace of this thread, in place of one that an earlier process left behind.
+   * Throws `name-taken` where a live process has a table of this name.
+   */
+  static install(table: TableLayout): InstalledTable {
+    const socket = openSocket(table.name);
+    try {
+      remove(socket, table.name);
+      return new InstalledTable(table.name, create(socket, table), socket);
+    } catch (error) {
+      socket[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      remove(this.#socket, this.name);
+    } finally {
+      this.#socket[Symbol.dispose]();
+    }
+  }
+}
+
+/**
+ * What a gateway needs: everything to and from the tunnel is forwarded, and what comes from these prefixes and leaves by
+ * another interface than the tunnel goes out under this machine's own address.
+ */
+export function gatewayTable(name: string, tunnel: string, sources: readonly Cidr[]): TableLayout {
+  return {
+    name,
+    chains: [
+      {
+        name: "forward",
+        kind: "filter",
+        hook: "forward",
+        priority: 0,
+        rules: [
+          [...Match.inputInterface(tunnel), Action.count, Action.accept],
+          [...Match.outputInterface(tunnel), Action.count, Action.accept],
+        ],
+      },
+      {
+        name: "postrouting",
+        kind: "nat",
+        hook: "postrouting",
+        priority: 100,
+        rules: sources.map((source) => [
+          ...Match.source(source),
+          ...Match.otherOutputInterface(tunnel),
+          Action.count,
+          Action.masquerade,
+        ]),
+      },
+    ],
+  };
+}
+
+function openSocket(table: string): NetlinkSocket {
+  try {
+    return NetlinkSocket.open(NETLINK_NETFILTER);
+  } catch (error) {
+    if (!(error instanceof SystemError) || error.errno !== Errno.EPROTONOSUPPORT) throw error;
+    throw new SystemError(error.syscall, error.errno, {
+      subject: `for the nf_tables table ${table}`,
+      code: "not-available",
+      remedy: "this kernel has no nf_tables: load it with `modprobe nf_tables`, or do without address translation",
+    });
+  }
+}
+
+/** Makes the table, owned where the kernel can; returns whether it is. */
+function create(socket: NetlinkSocket, table: TableLayout): boolean {
+  try {
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, true));
+    return true;
+  } catch (error) {
+    const unknownFlag = [Errno.EOPNOTSUPP, Errno.EINVAL] as readonly number[];
+    if (!(error instanceof SystemError) || !unknownFlag.includes(error.errno)) throw error;
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, false));
+    return false;
+  }
+}
+
+function remove(socket: NetlinkSocket, table: string): void {
+  try {
+    transact(socket, "NFT_MSG_DELTABLE", table, encodeDeletion(table));
+  } catch (error) {
+    if (error instanceof SystemError && error.errno === Errno.ENOENT) return;
+    throw error;
+  }
+}
+
+/** Sends a batch, of which all is done or nothing, and throws the first of the kernel's complaints. */
+function transact(
+  socket: NetlinkSocket,
+  name: string,
+  table: string,
+  batch: { bytes: Uint8Array; last: number },
+): void {
+  const answers = socket.batch(batch.bytes, { name, subject: `for the table ${table}` });
+  for (const answer of answers) {
+    throwAnswer({ name, explain: (errno) => explain(errno, name, table, answer.sequence > 0) }, answer);
+  }
+  const done = answers.some((answer) => answer.type === NLMSG_ERROR && answer.sequence === batch.last);
+  if (!done) throw new SystemError(name, Errno.EIO, { subject: `for the table ${table}, unanswered,` });
+}
+
+/** `inside` says that the batch was taken and a message in it refused; without privilege the batch itself is. */
+function explain(errno: number, name: string, table: string, inside: boolean): SystemErrorOptions {
+  const subject = `for the table ${table}`;
+  if (errno === Errno.EPERM && inside) {
+    const remedy = "a running process has this table: stop it, or choose another name";
+    return { subject, code: "name-taken", remedy };
+  }
+  if (errno === Errno.ENOENT && name === "NFT_MSG_NEWTABLE") {
+    return {
+      subject,
+      code: "not-available",
+      remedy: "this kernel lacks part of nf_tables: is the module nft_masq there?",
+    };
+  }
+  return { subject };
+}

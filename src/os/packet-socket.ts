@@ -1,0 +1,129 @@
+/**
+ * Sees every packet that passes an interface, in both directions: an AF_PACKET socket, which needs root in the network
+ * namespace only, where tcpdump fails for want of a second user id. Packets wait in the kernel's buffer until they are
+ * asked for, so a capture costs nothing while it runs; what did not fit is counted.
+ */
+import { errno, libc } from "./libc.ts";
+import { viewOf } from "./netlink-message.ts";
+import { onReadable } from "./readable-signal.ts";
+import { Errno, must, SystemError } from "./system-error.ts";
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK_CLOEXEC = 0x800 | 0x8_0000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const ETH_P_ALL = 3;
+const PACKET_OUTGOING = 4;
+
+/** struct sockaddr_ll. */
+const LinkName = { size: 20, family: 0, protocol: 2, index: 4, kind: 10 } as const;
+/** The longest packet, which with offloads is far longer than the MTU, and its Ethernet header. */
+const largest = 65_536 + 64;
+
+export interface CapturedPacket {
+  /** From the IP header on, or from the Ethernet header on where frames were asked for. */
+  readonly bytes: Uint8Array;
+  /** Whether this machine sent it; else it was received. */
+  readonly outgoing: boolean;
+  /** The EtherType: 0x0800 for IPv4, 0x86dd for IPv6. */
+  readonly protocol: number;
+}
+
+export interface PacketSocketOptions {
+  /** The interface's index. */
+  readonly device: number;
+  /** Whether link-layer headers come along. */
+  readonly frames?: boolean;
+  /** For packets not yet drained. Without privilege over the machine the kernel grants less (net.core.rmem_max). */
+  readonly bufferBytes?: number;
+}
+
+export class PacketSocket implements Disposable {
+  readonly fd: number;
+  readonly #buffer = new Uint8Array(largest);
+  #dropped = 0;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** Starts to capture on an interface of this thread's network namespace. */
+  static open(options: PacketSocketOptions): PacketSocket {
+    const kind = options.frames === true ? SOCK_RAW : SOCK_DGRAM;
+    // Protocol 0 receives nothing yet: else packets of other interfaces would come in before `bind`.
+    const fd = must("socket", libc.socket(AF_PACKET, kind | SOCK_NONBLOCK_CLOEXEC, 0), {
+      subject: "to capture packets",
+      remedy: "run as root or with CAP_NET_RAW",
+    });
+    try {
+      const bytes = int32(options.bufferBytes ?? 32_000_000);
+      if (libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0) {
+        libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bytes, 4);
+      }
+      const name = new Uint8Array(LinkName.size);
+      const view = viewOf(name);
+      view.setUint16(LinkName.family, AF_PACKET, true);
+      view.setUint16(LinkName.protocol, ETH_P_ALL);
+      view.setInt32(LinkName.index, options.device, true);
+      must("bind", libc.bind(fd, name, name.length), { subject: `to capture on interface ${options.device}` });
+      return new PacketSocket(fd);
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+  }
+
+  /** Takes what was captured since the last call, oldest first. */
+  drainPackets(): CapturedPacket[] {
+    const packets: CapturedPacket[] = [];
+    const name = new Uint8Array(LinkName.size);
+    const view = viewOf(name);
+    for (;;) {
+      const length = libc.recvfrom(this.fd, this.#buffer, largest, 0, name, int32(name.length));
+      if (length >= 0) {
+        packets.push({
+          bytes: this.#buffer.slice(0, length),
+          outgoing: name[LinkName.kind] === PACKET_OUTGOING,
+          protocol: view.getUint16(LinkName.protocol),
+        });
+        continue;
+      }
+      const failure = errno();
+      if (failure === Errno.EAGAIN) return packets;
+      if (failure !== Errno.EINTR) throw new SystemError("recvfrom", failure, { subject: "on a packet socket" });
+    }
+  }
+
+  /** Calls `listener` with packets as they come, instead of waiting for `drainPackets`. Main thread only. */
+  onPackets(listener: (packets: CapturedPacket[]) => void): Disposable {
+    const drain = () => {
+      const packets = this.drainPackets();
+      if (packets.length > 0) listener(packets);
+    };
+    const readable = onReadable(this.fd, drain);
+    drain(); // what came before is not announced again
+    return readable;
+  }
+
+  /** How many packets the buffer had no room for so far. */
+  dropped(): number {
+    const statistics = new Uint8Array(8); // struct tpacket_stats: seen and dropped, both since it was last asked
+    const result = libc.getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, statistics, int32(statistics.length));
+    must("getsockopt", result, { subject: "for PACKET_STATISTICS" });
+    this.#dropped += viewOf(statistics).getUint32(4, true);
+    return this.#dropped;
+  }
+
+  [Symbol.dispose](): void {
+    libc.close(this.fd);
+  }
+}
+
+function int32(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer);
+}
