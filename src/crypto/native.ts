@@ -14,7 +14,7 @@ import {
 } from "node:crypto";
 import { concatBytes, wipe } from "../base/bytes.ts";
 import { portable } from "./portable.ts";
-import { nonceOf, type Primitives, tagLength } from "./primitives.ts";
+import { type Primitives, tagLength } from "./primitives.ts";
 
 // RFC 8410 §7 and §4: what stands before the 32 bytes of an X25519 key in PKCS #8 and in SubjectPublicKeyInfo.
 const pkcs8Prefix = Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 4, 0x22, 4, 0x20);
@@ -39,16 +39,16 @@ export const native: Primitives = {
     return bytesOf(state.digest());
   },
 
-  seal(key, counter, plaintext, associated) {
-    const cipher = createCipheriv(aead, key, nonceOf(counter), { authTagLength: tagLength });
+  seal(key, nonce, plaintext, associated) {
+    const cipher = createCipheriv(aead, key, nonce, { authTagLength: tagLength });
     cipher.setAAD(associated, { plaintextLength: plaintext.length });
     return concatBytes(cipher.update(plaintext), cipher.final(), cipher.getAuthTag());
   },
 
-  open(key, counter, sealed, associated) {
+  open(key, nonce, sealed, associated) {
     const length = sealed.length - tagLength;
     if (length < 0) return undefined;
-    const decipher = createDecipheriv(aead, key, nonceOf(counter), { authTagLength: tagLength });
+    const decipher = createDecipheriv(aead, key, nonce, { authTagLength: tagLength });
     decipher.setAAD(associated, { plaintextLength: length });
     decipher.setAuthTag(sealed.subarray(length));
     const plaintext = decipher.update(sealed.subarray(0, length));

@@ -5,7 +5,7 @@
 import { chacha20poly1305, xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { blake2s } from "@noble/hashes/blake2.js";
 import { hmac } from "@noble/hashes/hmac.js";
-import { nonceOf, type SymmetricPrimitives, tagLength } from "./primitives.ts";
+import { type SymmetricPrimitives, tagLength } from "./primitives.ts";
 
 export const portable: SymmetricPrimitives = {
   hash(...parts) {
@@ -24,12 +24,12 @@ export const portable: SymmetricPrimitives = {
     return state.digest();
   },
 
-  seal(key, counter, plaintext, associated) {
-    return chacha20poly1305(key, nonceOf(counter), associated).encrypt(plaintext);
+  seal(key, nonce, plaintext, associated) {
+    return chacha20poly1305(key, nonce, associated).encrypt(plaintext);
   },
 
-  open(key, counter, sealed, associated) {
-    return opened(chacha20poly1305(key, nonceOf(counter), associated), sealed);
+  open(key, nonce, sealed, associated) {
+    return opened(chacha20poly1305(key, nonce, associated), sealed);
   },
 
   xseal(key, nonce, plaintext, associated) {

@@ -12,14 +12,11 @@ export interface SymmetricPrimitives {
   mac(key: Uint8Array, message: Uint8Array): Uint8Array;
   /** HMAC (RFC 2104) over BLAKE2s with its block of 64 bytes, 32 bytes out. The key has 32 bytes. */
   hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array;
-  /**
-   * ChaCha20-Poly1305 (RFC 8439 §2.8) under a nonce of four zero bytes and the counter as 64 bits, little-endian.
-   * The result is the ciphertext and its tag of 16 bytes.
-   */
-  seal(key: Uint8Array, counter: number, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
+  /** ChaCha20-Poly1305 (RFC 8439 §2.8), a nonce of 12 bytes. The result is the ciphertext and its tag of 16 bytes. */
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
   /** The plaintext, or `undefined` where the tag does not match. */
-  open(key: Uint8Array, counter: number, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined;
-  /** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) under a nonce of 24 bytes. */
+  open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined;
+  /** XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha §2), a nonce of 24 bytes. */
   xseal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
   xopen(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, associated: Uint8Array): Uint8Array | undefined;
 }
@@ -35,12 +32,3 @@ export interface Primitives extends SymmetricPrimitives {
 }
 
 export const tagLength = 16;
-
-/** The 12-byte nonce that a counter stands for. Exact for counters below 2^53. */
-export function nonceOf(counter: number): Uint8Array {
-  const nonce = new Uint8Array(12);
-  const view = new DataView(nonce.buffer);
-  view.setUint32(4, counter % 0x1_0000_0000, true);
-  view.setUint32(8, Math.floor(counter / 0x1_0000_0000), true);
-  return nonce;
-}

@@ -44,7 +44,7 @@ export type Effect =
 const nothing = new Uint8Array(0);
 
 export class DataPath {
-  readonly drops = new Map<DropReason, number>();
+  readonly drops: Map<DropReason, number> = new Map();
   readonly #device: Device;
   readonly #primitives: Primitives;
   readonly #allowedIps: AllowedIps;
@@ -119,7 +119,7 @@ export class DataPath {
     writeUint32(header, 0, Data.type);
     writeUint32(header, Data.receiver, keypair.remoteIndex);
     writeCounter(header, Data.counter, counter);
-    return concatBytes(header, this.#primitives.seal(keypair.sendKey, counter, padded, nothing));
+    return concatBytes(header, this.#primitives.seal(keypair.sendKey, nonceOf(counter), padded, nothing));
   }
 
   #open(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
@@ -130,7 +130,7 @@ export class DataPath {
     const counter = readCounter(message, Data.counter);
     if (counter >= CounterLimit || counter >= RejectAfterMessages) return "counter-too-large";
     const sealed = message.subarray(Data.payload);
-    const padded = this.#primitives.open(keypair.receiveKey, counter, sealed, nothing);
+    const padded = this.#primitives.open(keypair.receiveKey, nonceOf(counter), sealed, nothing);
     if (padded === undefined) return "message-undecryptable";
     if (!acceptCounter(keypair.replayWindow, 0, counter)) return "message-replayed";
     noteReceived(peer.activity, now, padded.length > 0);
@@ -191,4 +191,11 @@ export class DataPath {
   #count(reason: DropReason, times: number): void {
     if (times > 0) this.drops.set(reason, (this.drops.get(reason) ?? 0) + times);
   }
+}
+
+/** Whitepaper §5.4.6: four zero bytes and the counter. */
+function nonceOf(counter: number): Uint8Array {
+  const nonce = new Uint8Array(12);
+  writeCounter(nonce, 4, counter);
+  return nonce;
 }

@@ -83,6 +83,7 @@ export class Device {
 
   /** Changes who we are: all sessions end, and a peer that has the new key is removed. Keeps a copy of the key. */
   setPrivateKey(now: Milliseconds, key: PrivateKey | undefined): void {
+    this.#now = now;
     if (key === undefined ? this.#self === undefined : this.#self?.privateKey.equals(key)) return;
     for (const peer of this.#peers.values()) peer.reset();
     this.#self?.cookies[Symbol.dispose]();

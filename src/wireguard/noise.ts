@@ -9,6 +9,7 @@ import type { SymmetricPrimitives } from "../crypto/primitives.ts";
 import { construction, identifier } from "./constants.ts";
 
 const nothing = new Uint8Array(0);
+const zeroNonce = new Uint8Array(12);
 const text = new TextEncoder();
 
 /** The KDF of whitepaper §5.4: as many outputs of 32 bytes as asked for, one to three, out of one key and input. */
@@ -31,7 +32,7 @@ export class SymmetricState implements Disposable {
   readonly #primitives: SymmetricPrimitives;
   #chainKey: Uint8Array;
   #hash: Uint8Array;
-  /** Used once, with counter 0, before the next `mixKey` replaces it. */
+  /** Used once, with a nonce of zero, before the next `mixKey` replaces it. */
   #key: Uint8Array = new Uint8Array(keyLength);
 
   private constructor(primitives: SymmetricPrimitives, chainKey: Uint8Array, hash: Uint8Array) {
@@ -84,14 +85,14 @@ export class SymmetricState implements Disposable {
   }
 
   encryptAndHash(plaintext: Uint8Array): Uint8Array {
-    const sealed = this.#primitives.seal(this.#key, 0, plaintext, this.#hash);
+    const sealed = this.#primitives.seal(this.#key, zeroNonce, plaintext, this.#hash);
     this.mixHash(sealed);
     return sealed;
   }
 
   /** The plaintext, or `undefined` where the other side does not know what we know. */
   decryptAndHash(sealed: Uint8Array): Uint8Array | undefined {
-    const plaintext = this.#primitives.open(this.#key, 0, sealed, this.#hash);
+    const plaintext = this.#primitives.open(this.#key, zeroNonce, sealed, this.#hash);
     if (plaintext !== undefined) this.mixHash(sealed);
     return plaintext;
   }

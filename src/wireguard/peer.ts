@@ -1,15 +1,13 @@
 /**
- * One peer: its handshake, its sessions, the packets that wait for one, and the five timers. Messages and calls come
- * from `Device`, which knows whom they concern; what is to be done about them goes back as outputs. No I/O.
+ * One peer: its sessions, the packets that wait for one, and the five timers, around the handshakes of `exchange.ts`.
+ * Messages and calls come from `Device`, which knows whom they concern; what is to be done about them goes back as
+ * outputs. No I/O.
  */
 import type { Endpoint } from "../base/address.ts";
-import { wipe } from "../base/bytes.ts";
 import type { DropReason } from "../base/errors.ts";
 import { PresharedKey, type PublicKey } from "../base/keys.ts";
-import type { Primitives } from "../crypto/primitives.ts";
 import { type Activity, noteReceived, noteSent } from "./activity.ts";
 import {
-  HandshakeInitiationInterval,
   KeepaliveTimeout,
   MaxStagedPackets,
   MaxTimerHandshakes,
@@ -17,22 +15,11 @@ import {
   RekeyTimeout,
   RekeyTimeoutJitterMax,
 } from "./constants.ts";
-import { CookieJar, type Random } from "./cookies.ts";
-import {
-  authenticateInitiation,
-  type Correspondent,
-  consumeResponse,
-  createInitiation,
-  createResponse,
-  type Identity,
-  type Initiated,
-  type OpenedInitiation,
-  type SessionKeys,
-} from "./handshake.ts";
+import { type Agreement, Exchange, type ExchangeContext } from "./exchange.ts";
+import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
-import { Response, readUint32 } from "./messages.ts";
+import { readUint32 } from "./messages.ts";
 import { type Timer, Timers, timers } from "./timers.ts";
-import { isLater, stampAfter } from "./timestamp.ts";
 
 /** What a device asks of whoever drives it, in the order in which it is to be done. */
 export type Output =
@@ -65,13 +52,8 @@ export interface PeerOptions {
 }
 
 /** What a peer needs of its device. */
-export interface PeerContext {
-  readonly primitives: Primitives;
-  readonly random: Random;
-  readonly wallClock: () => Milliseconds;
-  readonly identity: Identity | undefined;
+export interface PeerContext extends ExchangeContext {
   emit(output: Output): void;
-  /** A random 32-bit number by which messages to this peer's handshake or session will be known. */
   claimIndex(peer: Peer): number;
   releaseIndex(index: number): void;
   /** The peer's deadlines may have changed. */
@@ -86,20 +68,13 @@ export class Peer {
   readonly activity: Activity;
   readonly #context: PeerContext;
   readonly #timers: Timers;
-  readonly #cookies: CookieJar;
+  readonly #exchange: Exchange;
   readonly #keyring = new Keyring();
   readonly #activityIsShared: boolean;
-  #presharedKey: PresharedKey;
   #endpoint: Endpoint | undefined;
   #persistentKeepaliveMs: Milliseconds | undefined;
   #staged: Uint8Array[] = [];
-  #initiated: Initiated | undefined;
-  /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
-  #staticStatic: Uint8Array | undefined;
   #handshakeSentAt: Milliseconds = Number.NEGATIVE_INFINITY;
-  #initiationReceivedAt: Milliseconds = Number.NEGATIVE_INFINITY;
-  #lastStampSent: Uint8Array | undefined;
-  #greatestStampReceived: Uint8Array | undefined;
   #lastHandshakeAt: Milliseconds | undefined;
 
   constructor(context: PeerContext, activity: Activity, options: PeerOptions) {
@@ -110,8 +85,11 @@ export class Peer {
     this.#activityIsShared = options.activity !== undefined;
     this.#timers = new Timers(activity);
     this.#timers.silenceJitter = this.#jitter();
-    this.#cookies = new CookieJar(context.primitives, options.publicKey);
-    this.#presharedKey = new PresharedKey((options.presharedKey ?? PresharedKey.none).bytes);
+    const indices = {
+      claim: () => context.claimIndex(this),
+      release: (index: number) => context.releaseIndex(index),
+    };
+    this.#exchange = new Exchange(context, indices, options.publicKey, options.presharedKey ?? PresharedKey.none);
     this.#endpoint = options.endpoint;
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs;
     this.#armPersistentKeepalive();
@@ -122,7 +100,7 @@ export class Peer {
   }
 
   get presharedKey(): PresharedKey {
-    return this.#presharedKey;
+    return this.#exchange.presharedKey;
   }
 
   get persistentKeepaliveMs(): Milliseconds | undefined {
@@ -153,9 +131,7 @@ export class Peer {
 
   /** Binds from the next handshake on. */
   setPresharedKey(key: PresharedKey): void {
-    const replaced = this.#presharedKey;
-    this.#presharedKey = new PresharedKey(key.bytes);
-    replaced[Symbol.dispose]();
+    this.#exchange.presharedKey = key;
   }
 
   /** Configures where to reach the peer. A handshake that was under way towards the old place starts anew at once. */
@@ -215,44 +191,24 @@ export class Peer {
 
   /** An initiation that claims to be from this peer. */
   answer(now: Milliseconds, opened: OpenedInitiation, source: Endpoint): DropReason | undefined {
-    const correspondent = this.#correspondent();
-    const stamp = correspondent && authenticateInitiation(opened, correspondent.staticStatic);
-    if (correspondent === undefined || stamp === undefined) return "handshake-undecryptable";
-    if (this.#greatestStampReceived && !isLater(stamp, this.#greatestStampReceived)) return "handshake-replayed";
-    if (now - this.#initiationReceivedAt < HandshakeInitiationInterval) return "handshake-flood";
-    const { primitives, random } = this.#context;
-    const localIndex = this.#context.claimIndex(this);
-    const response = createResponse(primitives, correspondent, opened, { localIndex, ephemeral: random(32) });
-    if (response === undefined) {
-      this.#context.releaseIndex(localIndex);
-      return "handshake-undecryptable";
-    }
-    this.#greatestStampReceived = stamp;
-    this.#initiationReceivedAt = now;
-    this.#abandonHandshake(); // one handshake at a time, and theirs is further on
+    const answer = this.#exchange.answer(now, opened);
+    if (typeof answer === "string") return answer;
     noteReceived(this.activity, now, false);
     this.roam(source);
-    const keypair = this.#derive(now, response.keys, localIndex, false);
+    const keypair = this.#derive(now, answer, false);
     this.#remove(this.#keyring.addAnswered(keypair));
-    this.#transmit(now, response.message, source);
+    this.#transmit(now, answer.message, source);
     this.#context.reconsider(this);
     return undefined;
   }
 
   /** A response that names an index of this peer. */
   complete(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
-    const { primitives, identity } = this.#context;
-    const initiated = this.#initiated;
-    if (identity === undefined || initiated?.localIndex !== readUint32(message, Response.receiver)) {
-      return "handshake-unexpected";
-    }
-    const keys = consumeResponse(primitives, identity, this.#presharedKey, initiated, message);
-    if (keys === undefined) return "handshake-undecryptable";
-    initiated[Symbol.dispose]();
-    this.#initiated = undefined; // its index goes on as that of the session
+    const agreement = this.#exchange.complete(message);
+    if (typeof agreement === "string") return agreement;
     noteReceived(this.activity, now, false);
     this.roam(source);
-    const keypair = this.#derive(now, keys, initiated.localIndex, true);
+    const keypair = this.#derive(now, agreement, true);
     const removed = this.#keyring.addInitiated(keypair);
     this.#select();
     this.#remove(removed);
@@ -265,7 +221,7 @@ export class Peer {
 
   /** A cookie reply that names an index of this peer. Moves no endpoint: it is not authenticated by the peer's key. */
   takeCookie(now: Milliseconds, message: Uint8Array): DropReason | undefined {
-    return this.#cookies.consume(now, message);
+    return this.#exchange.takeCookie(now, message);
   }
 
   /** When to call `expire`, infinity if nothing is awaited. */
@@ -285,8 +241,7 @@ export class Peer {
   /** Erases keys and forgets handshakes and staged packets: our own key changed, or the peer is removed. */
   reset(): void {
     this.#eraseKeys();
-    if (this.#staticStatic !== undefined) wipe(this.#staticStatic);
-    this.#staticStatic = undefined;
+    this.#exchange.reset();
     this.#staged = [];
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     this.#timers.reset();
@@ -297,7 +252,7 @@ export class Peer {
   /** For `removePeer`: the peer is not used again. */
   [Symbol.dispose](): void {
     this.reset();
-    this.#presharedKey[Symbol.dispose]();
+    this.#exchange[Symbol.dispose]();
   }
 
   /** The whole timed behaviour of the protocol. A stamp that fired a timer is cleared: only what moves later counts. */
@@ -341,39 +296,29 @@ export class Peer {
 
   /** Sends an initiation, or, where the last handshake message went out less than `RekeyTimeout` ago, sees to it later. */
   #initiate(now: Milliseconds, attempts: number): void {
-    const { primitives, identity, random, wallClock } = this.#context;
-    const correspondent = this.#correspondent();
-    if (identity === undefined || correspondent === undefined || this.#endpoint === undefined) return;
+    if (this.#context.identity === undefined || this.#endpoint === undefined) return;
     this.#context.reconsider(this);
     const allowedAt = this.#handshakeSentAt + RekeyTimeout;
     if (now < allowedAt) {
+      // What asked for a handshake may have been on its way since before the last one. If so, all is well.
+      if (this.current?.canSend(now)) return;
       this.#timers.retry = { dueAt: allowedAt + this.#jitter(), attempts };
       return;
     }
-    this.#abandonHandshake();
-    const timestamp = stampAfter(this.#lastStampSent, wallClock());
-    const localIndex = this.#context.claimIndex(this);
-    const ephemeral = random(32);
-    const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
-    if (created === undefined) {
-      this.#context.releaseIndex(localIndex);
-      return;
-    }
-    this.#lastStampSent = timestamp;
-    this.#initiated = created.initiated;
+    const message = this.#exchange.initiate(now);
+    if (message === undefined) return;
     this.#timers.retry = { dueAt: now + RekeyTimeout + this.#jitter(), attempts };
-    this.#transmit(now, created.message, this.#endpoint);
+    this.#transmit(now, message, this.#endpoint);
   }
 
   #transmit(now: Milliseconds, message: Uint8Array, endpoint: Endpoint): void {
-    this.#cookies.addMacs(now, message);
     this.#handshakeSentAt = now;
     noteSent(this.activity, now, false);
     this.#context.emit({ kind: "transmit", message, endpoint, peer: this });
   }
 
-  #derive(now: Milliseconds, keys: SessionKeys, localIndex: number, isInitiator: boolean): Keypair {
-    const keypair = new Keypair({ keys, localIndex, isInitiator, createdAt: now });
+  #derive(now: Milliseconds, agreement: Agreement, isInitiator: boolean): Keypair {
+    const keypair = new Keypair({ ...agreement, isInitiator, createdAt: now });
     this.#timers.scheduleErasure(now);
     this.#context.emit({ kind: "keypair-added", peer: this, keypair });
     return keypair;
@@ -409,27 +354,11 @@ export class Peer {
   }
 
   #eraseKeys(): void {
-    this.#abandonHandshake();
+    this.#exchange.abandon();
     const hadCurrent = this.current !== undefined;
     const removed = this.#keyring.clear();
     if (hadCurrent) this.#select();
     this.#remove(removed);
-  }
-
-  #abandonHandshake(): void {
-    if (this.#initiated === undefined) return;
-    this.#context.releaseIndex(this.#initiated.localIndex);
-    this.#initiated[Symbol.dispose]();
-    this.#initiated = undefined;
-  }
-
-  /** `undefined` where we have no key, or the peer's is of low order, so that nobody can prove to have it. */
-  #correspondent(): Correspondent | undefined {
-    const { primitives, identity } = this.#context;
-    if (identity === undefined) return undefined;
-    this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.publicKey.bytes);
-    if (this.#staticStatic === undefined) return undefined;
-    return { publicKey: this.publicKey, presharedKey: this.#presharedKey, staticStatic: this.#staticStatic };
   }
 
   /** There is no sense in keeping a way open that is not known. */

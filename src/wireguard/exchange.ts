@@ -1,0 +1,169 @@
+/**
+ * The handshakes with one peer: what must be remembered from one message to the next, and from one handshake to the
+ * next. Knows no timers and no sessions; those are `peer.ts`'s, which sends what this makes and keeps what it agrees on.
+ */
+import { wipe } from "../base/bytes.ts";
+import type { DropReason } from "../base/errors.ts";
+import { PresharedKey, type PublicKey } from "../base/keys.ts";
+import type { Primitives } from "../crypto/primitives.ts";
+import { HandshakeInitiationInterval, type Milliseconds } from "./constants.ts";
+import { CookieJar, type Random } from "./cookies.ts";
+import {
+  authenticateInitiation,
+  type Correspondent,
+  consumeResponse,
+  createInitiation,
+  createResponse,
+  type Identity,
+  type Initiated,
+  type OpenedInitiation,
+  type SessionKeys,
+} from "./handshake.ts";
+import { Response, readUint32 } from "./messages.ts";
+import { isLater, stampAfter } from "./timestamp.ts";
+
+const secretLength = 32;
+
+export interface ExchangeContext {
+  readonly primitives: Primitives;
+  readonly random: Random;
+  readonly wallClock: () => Milliseconds;
+  /** Who we are, at the moment. */
+  readonly identity: Identity | undefined;
+}
+
+/** Random 32-bit numbers by which messages to this peer's handshake or session will be known. */
+export interface Indices {
+  claim(): number;
+  release(index: number): void;
+}
+
+/** A session both sides can have the keys of. Its index is now the session's to release. */
+export interface Agreement {
+  readonly localIndex: number;
+  readonly keys: SessionKeys;
+}
+
+export class Exchange {
+  readonly #context: ExchangeContext;
+  readonly #indices: Indices;
+  readonly #publicKey: PublicKey;
+  readonly #cookies: CookieJar;
+  #presharedKey: PresharedKey;
+  #initiated: Initiated | undefined;
+  /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
+  #staticStatic: Uint8Array | undefined;
+  #initiationReceivedAt: Milliseconds = Number.NEGATIVE_INFINITY;
+  #greatestStampReceived: Uint8Array | undefined;
+  #lastStampSent: Uint8Array | undefined;
+
+  constructor(context: ExchangeContext, indices: Indices, publicKey: PublicKey, presharedKey: PresharedKey) {
+    this.#context = context;
+    this.#indices = indices;
+    this.#publicKey = publicKey;
+    this.#cookies = new CookieJar(context.primitives, publicKey);
+    this.#presharedKey = new PresharedKey(presharedKey.bytes);
+  }
+
+  get presharedKey(): PresharedKey {
+    return this.#presharedKey;
+  }
+
+  /** Keeps a copy, which binds from the next message on. */
+  set presharedKey(key: PresharedKey) {
+    const replaced = this.#presharedKey;
+    this.#presharedKey = new PresharedKey(key.bytes);
+    replaced[Symbol.dispose]();
+  }
+
+  /** A new initiation, in place of any before it. `undefined` where we have no key, or the peer's is of low order. */
+  initiate(now: Milliseconds): Uint8Array | undefined {
+    const { primitives, identity, random, wallClock } = this.#context;
+    const correspondent = this.#correspondent();
+    if (identity === undefined || correspondent === undefined) return undefined;
+    this.abandon();
+    const timestamp = stampAfter(this.#lastStampSent, wallClock());
+    const localIndex = this.#indices.claim();
+    const ephemeral = random(secretLength);
+    const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
+    if (created === undefined) {
+      this.#indices.release(localIndex);
+      return undefined;
+    }
+    this.#lastStampSent = timestamp;
+    this.#initiated = created.initiated;
+    this.#cookies.addMacs(now, created.message);
+    return created.message;
+  }
+
+  /** Answers an initiation that claims to be from this peer. */
+  answer(now: Milliseconds, opened: OpenedInitiation): (Agreement & { message: Uint8Array }) | DropReason {
+    const { primitives, random } = this.#context;
+    const correspondent = this.#correspondent();
+    const stamp = correspondent && authenticateInitiation(opened, correspondent.staticStatic);
+    if (correspondent === undefined || stamp === undefined) return "handshake-undecryptable";
+    if (this.#greatestStampReceived && !isLater(stamp, this.#greatestStampReceived)) return "handshake-replayed";
+    if (now - this.#initiationReceivedAt < HandshakeInitiationInterval) return "handshake-flood";
+    const localIndex = this.#indices.claim();
+    const response = createResponse(primitives, correspondent, opened, {
+      localIndex,
+      ephemeral: random(secretLength),
+    });
+    if (response === undefined) {
+      this.#indices.release(localIndex);
+      return "handshake-undecryptable";
+    }
+    this.#greatestStampReceived = stamp;
+    this.#initiationReceivedAt = now;
+    this.abandon(); // one handshake at a time, and theirs is further on
+    this.#cookies.addMacs(now, response.message);
+    return { localIndex, keys: response.keys, message: response.message };
+  }
+
+  /** Takes a response that names an index of this peer. One that is not authentic changes nothing. */
+  complete(message: Uint8Array): Agreement | DropReason {
+    const { primitives, identity } = this.#context;
+    const initiated = this.#initiated;
+    if (identity === undefined || initiated?.localIndex !== readUint32(message, Response.receiver)) {
+      return "handshake-unexpected";
+    }
+    const keys = consumeResponse(primitives, identity, this.#presharedKey, initiated, message);
+    if (keys === undefined) return "handshake-undecryptable";
+    initiated[Symbol.dispose]();
+    this.#initiated = undefined;
+    return { localIndex: initiated.localIndex, keys };
+  }
+
+  /** Takes a cookie reply that names an index of this peer. */
+  takeCookie(now: Milliseconds, message: Uint8Array): DropReason | undefined {
+    return this.#cookies.consume(now, message);
+  }
+
+  /** Forgets the handshake under way and wipes its secrets. */
+  abandon(): void {
+    if (this.#initiated === undefined) return;
+    this.#indices.release(this.#initiated.localIndex);
+    this.#initiated[Symbol.dispose]();
+    this.#initiated = undefined;
+  }
+
+  /** Our own key is about to change. */
+  reset(): void {
+    this.abandon();
+    if (this.#staticStatic !== undefined) wipe(this.#staticStatic);
+    this.#staticStatic = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.reset();
+    this.#presharedKey[Symbol.dispose]();
+  }
+
+  #correspondent(): Correspondent | undefined {
+    const { primitives, identity } = this.#context;
+    if (identity === undefined) return undefined;
+    this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.#publicKey.bytes);
+    if (this.#staticStatic === undefined) return undefined;
+    return { publicKey: this.#publicKey, presharedKey: this.#presharedKey, staticStatic: this.#staticStatic };
+  }
+}
