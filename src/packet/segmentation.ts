@@ -66,12 +66,14 @@ export class Segmenter {
 
   /**
    * Writes up to `limit` packets to `destination` and every `stride` bytes after it; call it again until it returns 0.
-   * Slots may not overlap what was read. Throws `invalid-argument` where a stride cannot take `packetLength` rounded up to 16.
+   * Slots may not overlap what was read. Throws `invalid-argument` where the stride is less than `packetLength` rounded
+   * up to 16.
    */
   next(destination: number, stride: number, limit: number): number {
-    if (stride < ((this.packetLength + 15) & ~15)) throw new VpnError("invalid-argument", `a slot of ${stride} bytes is too short`);
     const count = Math.min(limit, this.remaining);
     if (count <= 0) return 0;
+    const slot = (this.packetLength + 15) & ~15;
+    if (stride < slot) throw new VpnError("invalid-argument", `a stride of ${stride} bytes is less than ${slot}`);
     if (this.#size === 0) {
       this.#kernels.transfer(this.#packet, this.#length, this.#checksumStart, this.#checksumField, destination);
     } else {

@@ -1,9 +1,9 @@
 /**
  * The Internet checksum's sum (RFC 1071), sixteen bytes at a time.
  *
- * Eight words of a block become four 32-bit lanes, each grown by at most 2 x 65,535 a block. A lane could overflow
- * after 32,769 blocks, which is 512 KiB: eight times the largest packet, so no carry is ever lost. What is left over is
- * added as longer words, since 2^16 is 1 modulo 65,535.
+ * Eight words of a block become four 32-bit lanes, each grown by at most 2 x 65,535 a block. A lane holds 32,768 blocks,
+ * which is 512 KiB, eight times the largest packet: no carry is ever lost. What is left over is added as longer words,
+ * since 2^16 is 1 modulo 65,535.
  */
 import { copyShort } from "./copy.ts";
 

@@ -1,7 +1,7 @@
 /**
  * Puts packets of one flow back together, by the rules of the kernel's own receive offload (net/ipv4/tcp_offload.c,
- * udp_offload.c, af_inet.c; net/ipv6/ip6_offload.c), or stricter: what comes out must be what a segmentation of the
- * super-packet would turn into the packets that went in.
+ * udp_offload.c, af_inet.c; net/ipv6/ip6_offload.c), or stricter: segmentation of what comes out gives back the packets
+ * that went in, but for the identification of packets with DF, which means nothing (RFC 6864 §4.1).
  *
  * A super-packet is built at `at`, its virtio header in the ten bytes before that, its state in the first bytes of the
  * 64 before `at`, so that there may be as many of them at once as the arena has room for.
