@@ -128,8 +128,7 @@ export class Outbound {
     const { segmenter, batch } = this.#options;
     const full = this.#padded(segmenter.packetLength);
     while (segmenter.remaining > 0) {
-      const isLast = segmenter.remaining === 1;
-      const room = batch.open(peer, isLast ? this.#padded(segmenter.lastLength) : full);
+      const room = batch.open(peer, full);
       if (room === 0) {
         this.#drop("peer-no-endpoint", segmenter.remaining);
         return;
