@@ -3,10 +3,7 @@
  * of it belongs to the interface and goes with it, so there is nothing to undo.
  */
 import type { Cidr } from "../base/address.ts";
-import { Addresses } from "../os/addresses.ts";
-import { Links } from "../os/links.ts";
-import { NETLINK_ROUTE, NetlinkSocket } from "../os/netlink.ts";
-import { Routes } from "../os/routes.ts";
+import { InterfaceConfig } from "../os/interface-config.ts";
 
 export interface InterfaceSetup {
   /** The interface's index. */
@@ -19,13 +16,11 @@ export interface InterfaceSetup {
 
 /** Configures and brings up an interface in this thread's network namespace. Throws `SystemError`s that name the item. */
 export function setUpInterface({ index, mtu, addresses, routes }: InterfaceSetup): void {
-  using socket = NetlinkSocket.open(NETLINK_ROUTE);
-  const links = new Links(socket);
-  links.set(index, { mtu });
-  for (const address of addresses) new Addresses(socket).add(index, address);
-  links.set(index, { up: true });
-  const table = new Routes(socket);
-  for (const destination of withoutOwnSubnets(routes, addresses)) table.add({ destination, device: index });
+  using config = InterfaceConfig.open();
+  config.links.set(index, { mtu });
+  for (const address of addresses) config.addresses.add(index, address);
+  config.links.set(index, { up: true });
+  for (const destination of withoutOwnSubnets(routes, addresses)) config.routes.add({ destination, device: index });
 }
 
 /** The kernel makes the route to an address's own subnet by itself. */

@@ -15,6 +15,7 @@ import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
+import { type LinkEvent, watchLink } from "../os/link-watch.ts";
 import { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
@@ -84,7 +85,6 @@ export interface TunnelStatus {
 export class Tunnel implements AsyncDisposable {
   readonly name: string;
   readonly port: number;
-  readonly mtu: number;
   readonly #tun: TunDevice;
   readonly #transport: UdpTransport;
   readonly #device: Device;
@@ -93,6 +93,7 @@ export class Tunnel implements AsyncDisposable {
   /** What is to be given back at the end, last taken first. */
   #resources = new AsyncDisposableStack();
   #timer: NodeJS.Timeout | undefined;
+  #mtu: number;
   #isClosed = false;
 
   /**
@@ -109,6 +110,7 @@ export class Tunnel implements AsyncDisposable {
     setUpInterface({ index: tun.index, mtu, addresses, routes });
     if (options.forward === true) resources.use(Forwarding.enable(tun.name, addresses));
     const tunnel = new Tunnel(options, tun, transport);
+    resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
     for (const peer of peers) tunnel.addPeer(peer);
     await tunnel.#start();
     tunnel.#resources = resources.move();
@@ -119,7 +121,7 @@ export class Tunnel implements AsyncDisposable {
     const maximumPeers = options.maximumPeers ?? defaultMaximumPeers;
     this.name = tun.name;
     this.port = transport.port;
-    this.mtu = options.mtu ?? defaultMtu;
+    this.#mtu = options.mtu ?? defaultMtu;
     this.#tun = tun;
     this.#transport = transport;
     this.#device = new Device({
@@ -130,7 +132,7 @@ export class Tunnel implements AsyncDisposable {
     });
     this.#plane = new DataPlane({
       maximumPeers,
-      mtu: this.mtu,
+      mtu: this.#mtu,
       kernels: new WebAssembly.Module(readKernels()),
       tun: tun.fd,
       sockets: transport.descriptors,
@@ -186,7 +188,7 @@ export class Tunnel implements AsyncDisposable {
     return {
       name: this.name,
       port: this.port,
-      mtu: this.mtu,
+      mtu: this.#mtu,
       aead: this.#plane.aead,
       offloads: { tun: superPackets(this.#tun), udp: this.#transport.offloads },
       peers: Array.from(this.#device.peers, (peer) => ({
@@ -213,6 +215,13 @@ export class Tunnel implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** The operator may change the MTU under way. A deletion shows in the outbound worker, wherever the interface was. */
+  #linkChanged(event: LinkEvent): void {
+    if (event.kind !== "changed" || event.link.mtu === this.#mtu) return;
+    this.#mtu = event.link.mtu;
+    this.#plane.mtu = this.#mtu;
   }
 
   async #start(): Promise<void> {

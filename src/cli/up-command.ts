@@ -1,0 +1,97 @@
+/**
+ * `warren up`: one interface from a wg-quick file, in the foreground, until a signal ends it. Everything it sets up
+ * belongs to the interface or to this process and is gone when it ends.
+ */
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import type { Command } from "commander";
+import { VpnError } from "../base/errors.ts";
+import type { ConfigFile } from "../tunnel/config-file.ts";
+import type { Tunnel, TunnelOptions } from "../tunnel/tunnel.ts";
+
+interface UpOptions {
+  readonly foreground?: boolean;
+  readonly forward?: boolean;
+  readonly json?: boolean;
+  readonly name?: string;
+}
+
+/** Declares the command; what it needs is loaded when it runs. */
+export function upCommand(program: Command): void {
+  program
+    .command("up")
+    .description("bring up a tunnel from a wg-quick file and keep it until Ctrl-C")
+    .argument("<file>", "the file, or - for standard input")
+    .option("-f, --foreground", "stay in the foreground (the only way there is today)")
+    .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
+    .option("--name <interface>", "the interface's name; the file's without .conf otherwise")
+    .option("--json", "one JSON object a line: ready, then stopped")
+    .action(up);
+}
+
+async function up(file: string, options: UpOptions): Promise<void> {
+  if (options.foreground !== true) {
+    throw new VpnError("not-available", "warren up does not run in the background yet", { remedy: "add --foreground" });
+  }
+  const { parseConfigFile } = await import("../tunnel/config-file.ts");
+  const { Tunnel } = await import("../tunnel/tunnel.ts");
+  const config = parse(file, parseConfigFile);
+  const name = options.name ?? interfaceName(file);
+  const tunnel = await Tunnel.open(await tunnelOptions(name, config, options.forward === true));
+  announce(tunnel, options.json === true);
+  const failure = await Promise.race([tunnel.failure, signalled()]);
+  const status = tunnel.status();
+  await tunnel.close();
+  if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+  if (failure !== undefined) throw failure;
+}
+
+function parse(file: string, parseConfigFile: (text: string) => ConfigFile): ConfigFile {
+  const subject = file === "-" ? "standard input" : file;
+  let text: string;
+  try {
+    text = readFileSync(file === "-" ? 0 : file, "utf8");
+  } catch (error) {
+    throw new VpnError("not-available", `cannot read ${subject}`, { remedy: "check the path", cause: error });
+  }
+  try {
+    return parseConfigFile(text);
+  } catch (error) {
+    if (error instanceof VpnError) throw new VpnError(error.code, `${subject}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function interfaceName(file: string): string {
+  if (file === "-") return "wg%d";
+  return basename(file).replace(/\.conf$/, "");
+}
+
+async function tunnelOptions(name: string, config: ConfigFile, forward: boolean): Promise<TunnelOptions> {
+  const { lookUpEndpoint } = await import("../tunnel/endpoint-lookup.ts");
+  const peers = config.peers.map(async ({ endpoint, ...peer }) => ({
+    ...peer,
+    ...(endpoint === undefined ? {} : { endpoint: await lookUpEndpoint(endpoint) }),
+  }));
+  const everywhere = config.peers.flatMap((peer) => peer.allowedIps).find((allowed) => allowed.prefix === 0);
+  if (config.interface.routeAllowedIps && everywhere !== undefined) {
+    throw new VpnError("not-available", `routing everything (${everywhere}) into the tunnel is not built yet`, {
+      remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
+    });
+  }
+  return { name, ...config.interface, forward, peers: await Promise.all(peers) };
+}
+
+function announce(tunnel: Tunnel, json: boolean): void {
+  const { name, port, mtu, aead, offloads } = tunnel.status();
+  const readyMs = Math.round(performance.now());
+  if (json) console.log(JSON.stringify({ event: "ready", name, port, mtu, aead, offloads, readyMs }));
+  else console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). Ctrl-C ends it.`);
+}
+
+/** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
+function signalled(): Promise<undefined> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(undefined));
+  });
+}
