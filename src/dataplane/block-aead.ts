@@ -35,6 +35,7 @@ export class BlockAead implements PacketAead {
     this.#bytes = new Uint8Array(arena.buffer);
     this.#base = arena.base;
     this.#scratch = scratch;
+    this.#bytes.fill(0, scratch, scratch + computed + tagLength); // the counter block begins at block 0 and stays so
   }
 
   seal(key: number, low: number, high: number, text: number, length: number): void {
