@@ -1,0 +1,52 @@
+/**
+ * Where every run takes place: two fresh network namespaces joined by one cable. They have no name, so whatever becomes
+ * of the bench, the kernel removes them with its last process.
+ *
+ *     a                                                   b
+ *     10.8.0.1 tunnel ── 198.18.0.1 veth ── cable ── veth 198.18.0.2 ── tunnel 10.8.0.2
+ *     sends                                               receives
+ */
+import { Cidr, Endpoint } from "../src/base/address.ts";
+import { InterfaceConfig } from "../src/os/interface-config.ts";
+import { NetworkNamespace } from "../src/os/namespace.ts";
+
+export interface Host {
+  readonly name: "a" | "b";
+  readonly namespace: NetworkNamespace;
+  /** Where the other host sends the tunnel's datagrams: an address for benchmarks (RFC 2544) and a port. */
+  readonly endpoint: Endpoint;
+  /** The host's own address inside the tunnel. */
+  readonly address: Cidr;
+}
+
+export class TwoHosts implements Disposable {
+  readonly a: Host;
+  readonly b: Host;
+
+  /** Throws `VpnError` where namespaces may not be made. */
+  constructor() {
+    using undo = new DisposableStack();
+    const host = (name: Host["name"], number: number): Host => ({
+      name,
+      namespace: undo.use(NetworkNamespace.create()),
+      endpoint: Endpoint.parse(`198.18.0.${number}:${5000 + number}`),
+      address: Cidr.parse(`10.8.0.${number}/24`),
+    });
+    this.a = host("a", 1);
+    this.b = host("b", 2);
+    using atA = this.a.namespace.run(InterfaceConfig.open);
+    using atB = this.b.namespace.run(InterfaceConfig.open);
+    atA.links.createVeth({ name: "cable", peerName: "cable", peerNamespace: this.b.namespace.fd });
+    for (const [config, { endpoint }] of [[atA, this.a] as const, [atB, this.b] as const]) {
+      const index = config.links.find("cable")?.index ?? 0;
+      config.addresses.add(index, new Cidr(endpoint.address, 24));
+      config.links.set(index, { up: true });
+    }
+    undo.move();
+  }
+
+  [Symbol.dispose](): void {
+    this.a.namespace[Symbol.dispose]();
+    this.b.namespace[Symbol.dispose]();
+  }
+}
