@@ -95,7 +95,9 @@ export class PacketSocket implements Disposable {
       }
       const failure = errno();
       if (failure === Errno.EAGAIN) return packets;
-      if (failure !== Errno.EINTR) throw new SystemError("recvfrom", failure, { subject: "on a packet socket" });
+      // ENETDOWN is told once, when the interface is or goes down; the capture goes on.
+      if (failure !== Errno.EINTR && failure !== Errno.ENETDOWN)
+        throw new SystemError("recvfrom", failure, { subject: "on a packet socket" });
     }
   }
 

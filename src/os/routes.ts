@@ -120,7 +120,7 @@ export class Routes {
     this.#request(RTM_NEWROUTE, "RTM_NEWROUTE", MessageFlag.create | MessageFlag.replace, route);
   }
 
-  /** Whether it was there to remove. */
+  /** Whether it was there to remove. What `route` leaves out matches anything, but for the table. */
   remove(route: Route): boolean {
     try {
       this.#request(RTM_DELROUTE, "RTM_DELROUTE", 0, route);
@@ -168,7 +168,10 @@ export class Routes {
   }
 }
 
-/** The body and attributes of a route. In a removal the scope says "any" and an absent kind matches every kind. */
+/**
+ * The body and attributes of a route. In a removal the scope says "any", an absent kind matches every kind, and the MTU,
+ * which is no part of a route's identity, is left out.
+ */
 export function encodeRoute(route: Route, removal = false): Uint8Array {
   const { destination, via, device, metric, source, mtu, table = mainTable } = route;
   const body = new Uint8Array(RouteBody.size);
@@ -187,7 +190,7 @@ export function encodeRoute(route: Route, removal = false): Uint8Array {
     ...(device === undefined ? [] : [attribute(RTA_OIF, u32(device))]),
     ...(metric === undefined ? [] : [attribute(RTA_PRIORITY, u32(metric))]),
     ...(source === undefined ? [] : [attribute(RTA_PREFSRC, source.bytes)]),
-    ...(mtu === undefined ? [] : [attribute(RTA_METRICS, [attribute(RTAX_MTU, u32(mtu))])]),
+    ...(mtu === undefined || removal ? [] : [attribute(RTA_METRICS, [attribute(RTAX_MTU, u32(mtu))])]),
   );
 }
 
