@@ -32,6 +32,11 @@ test("sum, copySum and onesComplementSum equal their slow twin at every length a
   );
 });
 
+test("a sum that must be folded three times", () => {
+  bytes.set([0, 0, 1, 0], 8);
+  assert.equal(kernels.sum(8, 4, 0xffff_ffff), 1);
+});
+
 test("no lane overflows in a long run of 0xff", () => {
   const content = new Uint8Array(524_288).fill(0xff);
   bytes.set(content, 3);

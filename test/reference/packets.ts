@@ -63,6 +63,23 @@ export function makePacket(fields: Partial<PacketFields>): Uint8Array {
   return Uint8Array.from([...network, ...source, ...destination, ...transport, ...all.payload]);
 }
 
+/** Makes both checksums right again after a change, as far as the packet has the places where they stand. */
+export function repairChecksums(packet: Uint8Array): void {
+  const isIpv4 = packet[0] >> 4 === 4;
+  const transport = isIpv4 ? 20 : 40;
+  const protocol = packet[isIpv4 ? 9 : 6];
+  const field = transport + (protocol === 6 ? 16 : 6);
+  if (packet.length < field + 2) return;
+  if (isIpv4) {
+    packet.fill(0, 10, 12);
+    packet.set(word(slowChecksum(packet.slice(0, 20))), 10);
+  }
+  const length = packet.length - transport;
+  const pseudoHeader = Uint8Array.from([...packet.slice(isIpv4 ? 12 : 8, transport), 0, protocol, ...word(length)]);
+  packet.fill(0, field, field + 2);
+  packet.set(word(slowChecksum(pseudoHeader, packet.slice(transport)) || 0xffff), field);
+}
+
 function address(family: 4 | 6, last: number): number[] {
   return family === 4 ? [10, 8, 0, last] : [0xfd, 0x8f, ...new Array(13).fill(0), last];
 }

@@ -7,9 +7,8 @@
  */
 import { copyShort } from "./copy.ts";
 
-/** Brings a sum to 16 bits. Zero only where all words were zero. */
+/** Brings a sum of at most 2^47 to 16 bits. Zero only where all words were zero. */
 export function fold(sum: u64): u32 {
-  sum = (sum & 0xffff_ffff) + (sum >> 32);
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);
   sum = (sum & 0xffff) + (sum >> 16);

@@ -137,9 +137,8 @@ function follows(at: usize, packet: usize, length: i32, kind: i32): bool {
   const state = at - STATE;
   const payload = length - headers;
   if (!load<i32>(state, IS_OPEN) || kind !== load<i32>(state, KIND)) return false;
-  if (transport !== load<i32>(state, TRANSPORT) || headers !== load<i32>(state, HEADERS)) return false;
   if (payload > load<i32>(state, SIZE) || load<i32>(state, LENGTH) + payload > LARGEST) return false;
-  if (!hasSameAddresses(at, packet)) return false;
+  if (!hasSameIpHeader(at, packet)) return false;
   const held = at + transport;
   const header = packet + transport;
   if (load<u32>(held) !== load<u32>(header)) return false; // ports
@@ -147,15 +146,16 @@ function follows(at: usize, packet: usize, length: i32, kind: i32): bool {
   return get32(header + 4) === load<u32>(state, SEQUENCE) && hasSameTcpHeader(held, header);
 }
 
-function hasSameAddresses(at: usize, packet: usize): bool {
+/** All that must be the same in the IP header, its version first. */
+function hasSameIpHeader(at: usize, packet: usize): bool {
   if (transport === 40) {
-    // Traffic class and flow label, next header and hop limit, addresses.
+    // Version, traffic class and flow label; next header and hop limit, addresses.
     if (load<u32>(at) !== load<u32>(packet) || load<u16>(at + 6) !== load<u16>(packet + 6)) return false;
     const source = v128.xor(v128.load(at + 8), v128.load(packet + 8));
     const destination = v128.xor(v128.load(at + 24), v128.load(packet + 24));
     return !v128.any_true(v128.or(source, destination));
   }
-  // Type of service; DF; time to live and protocol; addresses.
+  // Version, length and type of service; DF; time to live and protocol; addresses.
   if (load<u16>(at) !== load<u16>(packet) || load<u32>(at + 6) !== load<u32>(packet + 6)) {
     return false;
   }

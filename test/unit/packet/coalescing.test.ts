@@ -86,14 +86,20 @@ const runs: readonly [string, Partial<PacketFields>, number[]][] = [
   ["another type of service", { trafficClass: 3 }, [1, 1, 1]],
   ["no DF", { dontFragment: false }, [1, 1, 1]],
   ["options", { options: Uint8Array.of(1, 1, 1, 1) }, [1, 1, 1]],
+  ["other options", { options: Uint8Array.of(1, 1, 1, 0) }, [1, 1, 1]],
   ["a gap", { sequence: 1000 }, [1, 1, 1]],
   ["a shorter payload", { payload: new Uint8Array(99) }, [2, 1]],
   ["a longer payload", { payload: new Uint8Array(101) }, [1, 1, 1]],
   ["no payload", { payload: new Uint8Array() }, [1, 1, 1]],
   ["any identification under DF", { identification: 999 }, [3]],
 ];
+const withOptions = { ...fields, options: Uint8Array.of(1, 1, 1, 1) };
 for (const [name, change, expected] of runs) {
   test(`TCP, the second of three packets with ${name}`, () => assert.deepEqual(withSecond(change), expected));
+  if (name === "options") continue; // which these have all
+  test(`TCP with options, the second of three packets with ${name}`, () => {
+    assert.deepEqual(withSecond(change, withOptions), expected);
+  });
 }
 
 test("without DF the identification must count up", () => {
@@ -122,7 +128,9 @@ test("a wrong checksum is not merged, nor repaired", () => {
 });
 
 test("UDP without a checksum travels alone", () => {
-  const packet = makePacket({ ...fields, protocol: "udp" });
+  const payload = makePacket({ protocol: "udp", payload: new Uint8Array(2) }).slice(26, 28);
+  const packet = makePacket({ protocol: "udp", payload }); // which has the other zero, 0xffff, for its checksum
+  assert.equal(coalesce([packet, packet]).length, 1);
   packet.fill(0, 26, 28);
   assert.equal(coalesce([packet, packet]).length, 2);
 });
@@ -141,6 +149,20 @@ test("IPv4 options, fragments and IPv6 extension headers travel alone", () => {
       coalesce([odd, odd]).map((written) => toHex(written)),
       [odd, odd].map((packet) => "00".repeat(10) + toHex(packet)),
     );
+  }
+});
+
+test("nothing past a short packet is read", () => {
+  const coalescer = new Coalescer(kernels, held, all);
+  for (const whole of [makePacket(fields), makePacket({ ...fields, family: 6, protocol: "udp" })]) {
+    for (let length = 1; length < 60; length++) {
+      const packet = whole.slice(0, length);
+      packet[packet[0] === 0x45 ? 3 : 5] = packet[0] === 0x45 ? length : length - 40;
+      const end = bytes.length - length; // a read past the packet would leave the memory and throw
+      bytes.set(packet.slice(0, length), end);
+      assert.equal(coalescer.add(end, length), true);
+      assert.equal(coalescer.finish(), 10 + length);
+    }
   }
 });
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { concatBytes, fromHex, toHex } from "../../../src/base/bytes.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { Segmenter } from "../../../src/packet/segmentation.ts";
-import { makeKernels } from "../../reference/kernels.ts";
+import { guard, makeKernels } from "../../reference/kernels.ts";
 import {
   makePacket,
   makeVirtioHeader,
@@ -72,7 +72,10 @@ test("a TCP peer that announces an MSS of 48 makes 1,361 segments, a chunk at a 
 
 test("a packet that is not to be cut goes out as it is", () => {
   const packet = makePacket({ payload: Uint8Array.of(1, 2, 3) });
+  bytes.fill(guard, slots, slots + 100);
   assert.deepEqual(segment(concatBytes(makeVirtioHeader({}), packet)), [packet]);
+  assert.equal(packet.length, 43);
+  assert.deepEqual(bytes.slice(slots + 43, slots + 50), Uint8Array.of(0, 0, 0, 0, 0, guard, guard));
 });
 
 test("a checksum that the kernel began is completed", () => {
@@ -95,6 +98,15 @@ test("a UDP checksum of zero is sent as 0xffff, cut or whole", () => {
   const whole = makeVirtioHeader({ ...superFields(fields), gsoType: 0, gsoSize: 0 });
   assert.deepEqual(segment(concatBytes(whole, partial)), [packet]);
   assert.deepEqual(segment(concatBytes(superPacketHeader(fields, 100), partial)), [packet]);
+});
+
+test("a TCP checksum of zero is left at that when cutting, as the kernel does", () => {
+  const fields: Partial<PacketFields> = { payload: new Uint8Array(2) };
+  const payload = makePacket(fields).slice(36, 38);
+  const partial = makePacket({ ...fields, payload, isPartial: true });
+  const expected = makePacket({ ...fields, payload });
+  assert.equal(toHex(expected.slice(36, 38)), "0000");
+  assert.deepEqual(segment(concatBytes(superPacketHeader(fields, 100), partial)), [expected]);
 });
 
 test("extension headers before TCP are carried along", () => {
