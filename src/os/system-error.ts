@@ -56,7 +56,7 @@ export class SystemError extends VpnError {
   readonly errnoName: string;
 
   constructor(syscall: string, errno: number, options: SystemErrorOptions = {}) {
-    const errnoName = getSystemErrorName(-errno);
+    const errnoName = nameOf(errno);
     const subject = options.subject === undefined ? "" : ` ${options.subject}`;
     const remedy =
       options.remedy ?? (codes[errno] === "not-permitted" ? "run as root or with CAP_NET_ADMIN" : undefined);
@@ -69,6 +69,12 @@ export class SystemError extends VpnError {
     this.errno = errno;
     this.errnoName = errnoName;
   }
+}
+
+/** Linux's own name: libuv, which names the others, calls EOPNOTSUPP ENOTSUP and does not know EBADFD. */
+function nameOf(errno: number): string {
+  const known = Object.entries(Errno).find(([, value]) => value === errno);
+  return known === undefined ? getSystemErrorName(-errno) : known[0];
 }
 
 /** Passes a call's result through; throws `SystemError` where it is negative. Call it on the result, straight away. */

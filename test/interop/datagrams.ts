@@ -27,3 +27,9 @@ export function receiveDatagram(fd: number): ReceivedDatagram {
   assert.ok(length >= 0, "recvfrom failed");
   return { text: new TextDecoder().decode(bytes.subarray(0, length)), source: decodeSockaddr(name) };
 }
+
+/** Whether nothing is waiting at `fd` now; for what was sent before something else that did arrive. */
+export function isQuiet(fd: number): boolean {
+  using arena = new Arena({ size: 65_536 });
+  return new Poller(arena, 0, [fd]).wait(0) === 0;
+}

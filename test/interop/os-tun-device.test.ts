@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import { readSync, writeSync } from "node:fs";
+import { test } from "node:test";
+import { Cidr, Endpoint, IpAddress } from "../../src/base/address.ts";
+import { VpnError } from "../../src/base/errors.ts";
+import { Arena } from "../../src/os/arena.ts";
+import { libc } from "../../src/os/libc.ts";
+import { NetworkNamespace } from "../../src/os/namespace.ts";
+import { POLLERR, Poller } from "../../src/os/poller.ts";
+import { Sysctl } from "../../src/os/sysctl.ts";
+import { TunDevice, type TunDeviceOptions, virtioHeaderSize } from "../../src/os/tun-device.ts";
+import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { requireNamespaces } from "../requirements.ts";
+import { awaitReadable, receiveDatagram } from "./datagrams.ts";
+import { Host } from "./small-network.ts";
+
+/** Fields of struct virtio_net_hdr. */
+const Virtio = { flags: 0, kind: 1, segment: 4 } as const;
+const needsChecksum = 1;
+const udpSegments = 5;
+
+/** A host with a tunnel interface that is up, and the packets of IPv4 that come out of it. */
+class TunHost extends Host {
+  readonly tun: TunDevice;
+
+  constructor(options: Partial<TunDeviceOptions> = {}) {
+    super();
+    this.tun = this.namespace.run(() => TunDevice.open({ name: "wg%d", ...options }));
+    this.setUp(this.tun.name, "10.8.0.2/24");
+  }
+
+  /** The next packet with its header, passing over what IPv6 says of its own accord. */
+  read(): Buffer {
+    const bytes = Buffer.alloc(70_000);
+    for (;;) {
+      awaitReadable(this.tun.fd);
+      const length = readSync(this.tun.fd, bytes);
+      if (bytes[virtioHeaderSize] >> 4 === 4) return bytes.subarray(0, length);
+    }
+  }
+
+  override [Symbol.dispose](): void {
+    this.tun[Symbol.dispose]();
+    super[Symbol.dispose]();
+  }
+}
+
+test("what is sent into the tunnel is read behind a virtio header", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost();
+  using sockets = host.namespace.run(() => openUdpSockets({ port: 0 }));
+  sendDatagram(sockets, new TextEncoder().encode("hello"), Endpoint.parse("10.8.0.1:53"));
+  const packet = host.read();
+  assert.equal(packet.length, virtioHeaderSize + 20 + 8 + 5);
+  assert.equal(packet[Virtio.flags], host.tun.offloads.checksum ? needsChecksum : 0);
+  assert.equal(packet[virtioHeaderSize], 0x45);
+  assert.deepEqual([...packet.subarray(virtioHeaderSize + 16, virtioHeaderSize + 20)], [10, 8, 0, 1]);
+  assert.equal(packet.subarray(-5).toString(), "hello");
+});
+
+test("what is written to the device arrives as if from the network", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost();
+  using sockets = host.namespace.run(() => openUdpSockets({ port: 0 }));
+  sendDatagram(sockets, new TextEncoder().encode("hello"), Endpoint.parse("10.8.0.1:53"));
+  const packet = host.read();
+  // Turned round, it is its own answer: the header still says which sum is to be made, and no sum has changed, being one
+  // over the same words in other places.
+  for (const [at, length] of [
+    [12, 4],
+    [20, 2],
+  ]) {
+    const first = packet.subarray(virtioHeaderSize + at, virtioHeaderSize + at + length);
+    const second = packet.subarray(virtioHeaderSize + at + length, virtioHeaderSize + at + 2 * length);
+    const kept = Uint8Array.from(first);
+    first.set(second);
+    second.set(kept);
+  }
+  writeSync(host.tun.fd, packet);
+  const answer = receiveDatagram(sockets.v4);
+  assert.equal(answer.text, "hello");
+  assert.equal(String(answer.source), "10.8.0.1:53");
+});
+
+test("with UDP offload one read is a super-packet, and without offloads every packet is whole", (t) => {
+  if (!requireNamespaces(t)) return;
+  for (const offloads of ["probe", "none"] as const) {
+    using host = new TunHost({ offloads });
+    using sockets = host.namespace.run(() => openUdpSockets({ port: 0 }));
+    if (!sockets.offloads.segmentation) return;
+    assert.equal(libc.setsockopt(sockets.v4, 17, 103, Uint8Array.of(0xe8, 0x03, 0, 0), 4), 0); // segments of 1,000
+    sendDatagram(sockets, new Uint8Array(5000), Endpoint.parse("10.8.0.1:53"));
+    const packet = host.read();
+    const segment = packet.readUInt16LE(Virtio.segment);
+    if (host.tun.offloads.uso) {
+      assert.deepEqual([packet[Virtio.kind], segment, packet.length], [udpSegments, 1000, virtioHeaderSize + 5028]);
+    } else {
+      assert.deepEqual([packet[Virtio.kind], segment, packet.length], [0, 0, virtioHeaderSize + 1028]);
+    }
+    if (offloads === "none") {
+      assert.deepEqual(host.tun.offloads, { checksum: false, tso4: false, tso6: false, uso: false });
+      assert.equal(packet[Virtio.flags], 0);
+    }
+  }
+});
+
+test("offloads can be switched off while the device is in use", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost();
+  using sockets = host.namespace.run(() => openUdpSockets({ port: 0 }));
+  host.tun.disableOffloads();
+  sendDatagram(sockets, new Uint8Array(5), Endpoint.parse("10.8.0.1:53"));
+  assert.equal(host.read()[Virtio.flags], 0);
+});
+
+test("a multi-queue device has as many descriptors as were asked for", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost({ multiQueue: true });
+  const second = host.namespace.run(() => host.tun.openQueue());
+  assert.notEqual(second, host.tun.fd);
+  const write = () => writeSync(second, new Uint8Array(virtioHeaderSize + 20).fill(0x45, virtioHeaderSize));
+  assert.equal(write(), virtioHeaderSize + 20);
+  using single = new TunHost();
+  assert.throws(
+    () => single.namespace.run(() => single.tun.openQueue()),
+    (error) => error instanceof VpnError && error.code === "name-taken",
+  );
+});
+
+test("a device that is deleted polls POLLERR", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost();
+  using arena = new Arena({ size: 65_536 });
+  const poller = new Poller(arena, 0, [host.tun.fd]);
+  host.config.links.delete(host.tun.index);
+  assert.equal(poller.wait(5000), 1);
+  assert.equal(poller.ready(0) & POLLERR, POLLERR);
+});
+
+test("a device that is closed is gone, with its addresses", (t) => {
+  if (!requireNamespaces(t)) return;
+  const host = new TunHost();
+  host.tun[Symbol.dispose]();
+  assert.equal(host.config.links.find(host.tun.name), undefined);
+  assert.ok(!host.config.addresses.list().some(({ address }) => address.equals(Cidr.parse("10.8.0.2/24"))));
+  host.config[Symbol.dispose]();
+  host.namespace[Symbol.dispose]();
+});
+
+test("names that are taken or impossible are told apart", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost({ name: "wg0" });
+  host.config.links.createVeth({ name: "cable", peerName: "end" });
+  const open = (name: string) => () => host.namespace.run(() => TunDevice.open({ name }));
+  const is = (code: string, pattern: RegExp) => (error: unknown) =>
+    error instanceof VpnError && error.code === code && pattern.test(error.line);
+  assert.throws(open("wg0"), is("name-taken", /another process has.*EBUSY: choose another name/));
+  assert.throws(open("cable"), is("name-taken", /which exists.*EINVAL: choose another name/));
+  for (const name of ["", "sixteen-letters-", "a/b", "a b", "a:b", "..", "wg%s", "%d%d"]) {
+    assert.throws(open(name), is("invalid-argument", /not an interface name/), name);
+  }
+  using numbered = host.namespace.run(() => TunDevice.open({ name: "wg%d" }));
+  assert.equal(numbered.name, "wg1");
+});
+
+test("the mark that was asked for is on both sockets", (t) => {
+  if (!requireNamespaces(t)) return;
+  using namespace = NetworkNamespace.create();
+  using sockets = namespace.run(() => openUdpSockets({ port: 0, mark: 0xca6c }));
+  for (const fd of [sockets.v4, sockets.v6]) {
+    if (fd === undefined) continue;
+    const value = new Uint8Array(4);
+    assert.equal(libc.getsockopt(fd, 1, 36, value, Uint8Array.of(4, 0, 0, 0)), 0);
+    assert.deepEqual([...value], [0x6c, 0xca, 0, 0]);
+  }
+});
+
+test("a port that IPv6 has not free is passed over when any will do", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new Host();
+  host.namespace.run(() => {
+    Sysctl.set("net/ipv4/ip_local_port_range", "40000\t40001");
+    const taken = libc.socket(10, 2, 0);
+    try {
+      libc.setsockopt(taken, 41, 26, Uint8Array.of(1, 0, 0, 0), 4); // IPV6_V6ONLY
+      const name = new Uint8Array(28);
+      name[0] = 10;
+      new DataView(name.buffer).setUint16(2, 40_000);
+      assert.equal(libc.bind(taken, name, name.length), 0);
+      for (let i = 0; i < 10; i++) {
+        using sockets = openUdpSockets({ port: 0, v4Address: IpAddress.parse("127.0.0.1") });
+        assert.equal(sockets.port, 40_001);
+      }
+    } finally {
+      libc.close(taken);
+    }
+  });
+});
