@@ -32,3 +32,12 @@ export interface Primitives extends SymmetricPrimitives {
 }
 
 export const tagLength = 16;
+
+/** The nonce that a message counter stands for (whitepaper §5.4.6): four zero bytes, then 64 bits, little-endian. */
+export function nonceOf(counter: number): Uint8Array {
+  const nonce = new Uint8Array(12);
+  const view = new DataView(nonce.buffer);
+  view.setUint32(4, counter % 0x1_0000_0000, true);
+  view.setUint32(8, Math.floor(counter / 0x1_0000_0000), true);
+  return nonce;
+}

@@ -6,7 +6,7 @@
 import type { Endpoint } from "../base/address.ts";
 import { concatBytes } from "../base/bytes.ts";
 import type { DropReason } from "../base/errors.ts";
-import type { Primitives } from "../crypto/primitives.ts";
+import { nonceOf, type Primitives } from "../crypto/primitives.ts";
 import { noteReceived, noteSent } from "./activity.ts";
 import type { AllowedIps } from "./allowed-ips.ts";
 import {
@@ -191,11 +191,4 @@ export class DataPath {
   #count(reason: DropReason, times: number): void {
     if (times > 0) this.drops.set(reason, (this.drops.get(reason) ?? 0) + times);
   }
-}
-
-/** Whitepaper §5.4.6: four zero bytes and the counter. */
-function nonceOf(counter: number): Uint8Array {
-  const nonce = new Uint8Array(12);
-  writeCounter(nonce, 4, counter);
-  return nonce;
 }
