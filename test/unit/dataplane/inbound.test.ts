@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Cidr } from "../../../src/base/address.ts";
+import { concatBytes } from "../../../src/base/bytes.ts";
+import { native } from "../../../src/crypto/native.ts";
+import { addressRoom, FromInbound } from "../../../src/dataplane/inbound.ts";
+import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
+import type { Keypair } from "../../../src/wireguard/keypair.ts";
+import { Data, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
+import { makePacket } from "../../reference/packets.ts";
+import { nonceOf, Workbench } from "./workbench.ts";
+
+const nothing = new Uint8Array(0);
+const plain = new Uint8Array(10);
+
+function bench(isInitiator = true): { bench: Workbench; keypair: Keypair; id: number } {
+  const bench = new Workbench();
+  const id = bench.peers.add();
+  bench.peers.setEndpoint(id, sockaddrOf(bench.remote));
+  bench.allowedIps.insert(Cidr.parse("10.8.0.1/32"), id);
+  return { bench, keypair: bench.addKeypair(id, { isInitiator }), id };
+}
+
+/** Seals as the peer would. */
+function seal(keypair: Keypair, counter: number, packet: Uint8Array, index = keypair.localIndex): Uint8Array {
+  const header = new Uint8Array(16);
+  writeUint32(header, 0, Data.type);
+  writeUint32(header, Data.receiver, index);
+  writeCounter(header, Data.counter, counter);
+  return concatBytes(header, native.seal(keypair.receiveKey, nonceOf(counter), packet, nothing));
+}
+
+function padded(packet: Uint8Array): Uint8Array {
+  return concatBytes(packet, new Uint8Array((16 - (packet.length % 16)) % 16));
+}
+
+test("what a peer sealed reaches the device, cut to its own length", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  const sizes = [0, 1, 7, 15, 16, 17, 1363, 1380];
+  const packets = sizes.map((size, i) =>
+    makePacket({ protocol: "udp", payload: new Uint8Array(size).fill(i), sourcePort: i }),
+  );
+  for (const [i, packet] of packets.entries()) bed.toNetwork(seal(keypair, i, padded(packet)));
+  bed.receive();
+  assert.deepEqual(
+    bed.fromDevice(),
+    packets.map((packet) => concatBytes(plain, packet)),
+  );
+  assert.deepEqual(bed.memory.drops(), {});
+  assert.equal(
+    bed.peers.transfer(id).receivedBytes,
+    packets.reduce((sum, packet) => sum + padded(packet).length + 32, 0),
+  );
+});
+
+test("packets of any length, padded or not, survive their neighbours in one receive", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  for (let length = 28; length < 100; length++) {
+    bed.toNetwork(
+      seal(keypair, length, makePacket({ protocol: "udp", payload: new Uint8Array(length - 28), sourcePort: length })),
+    );
+  }
+  bed.receive();
+  assert.equal(bed.fromDevice().length, 72);
+  assert.deepEqual(bed.memory.drops(), {});
+});
+
+test("segments of one connection are written as one super-packet", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  const payload = Uint8Array.from({ length: 10 * 1380 }, (_, i) => i);
+  for (let i = 0; i < 10; i++) {
+    const packet = makePacket({ payload: payload.subarray(i * 1380, (i + 1) * 1380), sequence: 1 + i * 1380 });
+    bed.toNetwork(seal(keypair, i, packet));
+  }
+  bed.receive();
+  const written = bed.fromDevice();
+  assert.equal(written.length, 1);
+  assert.deepEqual(written[0].subarray(10 + 40), payload);
+  assert.deepEqual([written[0][0] & 1, written[0][1]], [1, 1], "NEEDS_CSUM and TCPv4");
+});
+
+test("every kind of bad message is dropped under its own name and reaches neither the device nor main", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  const good = padded(makePacket({ protocol: "udp" }));
+  const forged = seal(keypair, 3, good);
+  forged[40] ^= 1;
+  const shortened = good.slice();
+  shortened[3] = 200; // a total length beyond what was sealed
+  const stranger = padded(makePacket({ protocol: "udp", source: 9 }));
+  const messages: [string, Uint8Array][] = [
+    ["message-too-short", Uint8Array.of(4, 0, 0)],
+    ["message-too-short", nothing],
+    ["message-unknown-type", new Uint8Array(32)],
+    ["message-unknown-type", Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 4 : i === 3 ? 1 : 0))],
+    ["message-wrong-length", Uint8Array.from({ length: 31 }, (_, i) => (i === 0 ? 4 : 0))],
+    ["message-wrong-length", Uint8Array.from({ length: 149 }, (_, i) => (i === 0 ? 1 : 0))],
+    ["index-unknown", seal(keypair, 0, good, 77)],
+    ["counter-too-large", seal(keypair, RejectAfterMessages, good)],
+    ["message-undecryptable", forged],
+    ["packet-malformed", seal(keypair, 10, shortened)],
+    ["packet-malformed", seal(keypair, 11, new Uint8Array(16).fill(0x10))],
+    ["packet-wrong-source", seal(keypair, 12, stranger)],
+    ["packet-wrong-source", seal(keypair, 13, padded(makePacket({ protocol: "udp", family: 6 })))],
+  ];
+  for (const [, message] of messages) bed.toNetwork(message);
+  bed.receive();
+  const expected: Record<string, number> = {};
+  for (const [reason] of messages) expected[reason] = (expected[reason] ?? 0) + 1;
+  assert.deepEqual({ ...bed.memory.drops() }, sorted(expected, bed.memory.drops()));
+  assert.deepEqual(bed.fromDevice(), []);
+  assert.equal(bed.memory.inboundToMain.next(), false);
+  assert.ok(bed.peers.transfer(id).receivedBytes > 0, "messages that were authentic count as received");
+});
+
+/** The same counts in the order of the other record, since drops come in the order of `dropReasons`. */
+function sorted(counts: Record<string, number>, order: object): Record<string, number> {
+  return Object.fromEntries(Object.keys(order).map((key) => [key, counts[key]]));
+}
+
+test("a message counts once, in whatever order it comes", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  const packet = padded(makePacket({ protocol: "udp" }));
+  for (const counter of [5, 0, 5, 3, 0, 9000, 3, 800, 9000]) bed.toNetwork(seal(keypair, counter, packet));
+  bed.receive();
+  // 800 is more than 8,192 - 32 behind 9,000: too old to know
+  assert.deepEqual({ ...bed.memory.drops() }, { "message-replayed": 5 });
+});
+
+test("a keypair ends at its time, on the millisecond", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  const packet = padded(makePacket({ protocol: "udp" }));
+  bed.clock[0] = 189_999;
+  bed.toNetwork(seal(keypair, 0, packet));
+  bed.receive();
+  bed.clock[0] = 190_000;
+  bed.toNetwork(seal(keypair, 1, packet));
+  bed.receive();
+  assert.deepEqual({ ...bed.memory.drops() }, { "keypair-expired": 1 });
+});
+
+/** What main is asked, as [kind, first]. */
+function requests(bed: Workbench): [number, number][] {
+  const ring = bed.memory.inboundToMain;
+  const asked: [number, number][] = [];
+  while (ring.next()) {
+    asked.push([ring.kind, ring.first]);
+    ring.release();
+  }
+  return asked;
+}
+
+test("main hears of the first message on a responder's keypair, once", () => {
+  const { bench: bed, keypair } = bench(false);
+  using _bed = bed;
+  bed.toNetwork(seal(keypair, 0, nothing));
+  bed.toNetwork(seal(keypair, 1, nothing));
+  bed.receive();
+  assert.deepEqual(requests(bed), [[FromInbound.confirm, keypair.localIndex | 0]]);
+});
+
+test("main hears that a peer moved, but not from a forgery", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(9, 4, 8));
+  const forged = seal(keypair, 0, nothing);
+  forged[20] ^= 1;
+  bed.toNetwork(forged);
+  bed.receive();
+  assert.deepEqual(requests(bed), []);
+  bed.toNetwork(seal(keypair, 1, nothing));
+  bed.receive();
+  const ring = bed.memory.inboundToMain;
+  assert.ok(ring.next());
+  assert.deepEqual([ring.kind, ring.first], [FromInbound.roam, id]);
+  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.second), sockaddrOf(bed.remote));
+});
+
+test("the initiator asks for a new handshake on receiving at 165 seconds, the responder never", () => {
+  for (const isInitiator of [true, false]) {
+    const { bench: bed, keypair, id } = bench(isInitiator);
+    using _bed = bed;
+    bed.toNetwork(seal(keypair, 0, nothing));
+    bed.receive();
+    requests(bed);
+    for (const [at, counter] of [
+      [174_999, 1],
+      [175_000, 2],
+      [175_500, 3],
+    ]) {
+      bed.clock[0] = at;
+      bed.toNetwork(seal(keypair, counter, nothing));
+      bed.receive();
+    }
+    assert.deepEqual(requests(bed), isInitiator ? [[FromInbound.freshen, id]] : []);
+  }
+});
+
+test("handshake messages go to main with their sender, until its ring is full", () => {
+  const { bench: bed } = bench();
+  using _bed = bed;
+  const initiation = Uint8Array.from({ length: 148 }, (_, i) => (i === 0 ? 1 : i < 4 ? 0 : i));
+  const from = sockaddrOf(bed.remote);
+  bed.toNetwork(initiation);
+  bed.receive();
+  const ring = bed.memory.inboundToMain;
+  assert.ok(ring.next());
+  assert.deepEqual([ring.kind, ring.first], [FromInbound.handshake, from.length]);
+  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + from.length), from);
+  const message = bed.memory.bytes.slice(ring.payload + addressRoom, ring.payload + ring.length);
+  assert.deepEqual(message, initiation);
+  ring.release();
+  for (let i = 0; i < 30; i++) {
+    for (let k = 0; k < 100; k++) bed.toNetwork(initiation);
+    bed.receive();
+  }
+  let taken = 0;
+  while (ring.next()) {
+    taken++;
+    ring.release();
+  }
+  assert.ok(taken > 1000 && taken < 3000);
+  assert.deepEqual({ ...bed.memory.drops() }, { "handshake-queue-full": 3000 - taken });
+});

@@ -1,0 +1,180 @@
+/**
+ * Both halves of the packet path in this thread, between sockets of the test's own: a connected pair of UDP sockets
+ * stands in for the TUN device (it keeps boundaries, as a device does), another pair is the network.
+ */
+import { readFileSync } from "node:fs";
+import { Endpoint, IpAddress } from "../../../src/base/address.ts";
+import { selectAead } from "../../../src/dataplane/aead-selection.ts";
+import { batchScratch, DatagramBatch } from "../../../src/dataplane/datagram-batch.ts";
+import { DatagramReader, readerBuffer, readerScratch } from "../../../src/dataplane/datagram-reader.ts";
+import { Inbound } from "../../../src/dataplane/inbound.ts";
+import { KeypairTable } from "../../../src/dataplane/keypair-table.ts";
+import { Outbound, readLength } from "../../../src/dataplane/outbound.ts";
+import { aeadLead, aeadScratch, aeadTail } from "../../../src/dataplane/packet-aead.ts";
+import { PeerTable } from "../../../src/dataplane/peer-table.ts";
+import { Control, SharedMemory, sharedMemorySize } from "../../../src/dataplane/shared-memory.ts";
+import { Arena } from "../../../src/os/arena.ts";
+import { libc } from "../../../src/os/libc.ts";
+import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { must } from "../../../src/os/system-error.ts";
+import { openUdpSockets, type UdpSockets } from "../../../src/os/udp-socket.ts";
+import { Coalescer } from "../../../src/packet/coalescing.ts";
+import { instantiateKernels, kernelsUrl } from "../../../src/packet/kernels.ts";
+import { Segmenter } from "../../../src/packet/segmentation.ts";
+import { AllowedIps } from "../../../src/wireguard/allowed-ips.ts";
+import { Keypair } from "../../../src/wireguard/keypair.ts";
+import { writeCounter } from "../../../src/wireguard/messages.ts";
+
+const MSG_DONTWAIT = 0x40;
+const loopback = IpAddress.parse("127.0.0.1");
+const offloads = { tcp4: true, tcp6: true, udp: true };
+const slotsSize = 320 * 1024;
+const layout = { maximumPeers: 4 };
+
+export class Workbench implements Disposable {
+  readonly memory: SharedMemory;
+  readonly keypairs: KeypairTable;
+  readonly peers: PeerTable;
+  readonly allowedIps: AllowedIps;
+  readonly outbound: Outbound;
+  readonly inbound: Inbound;
+  readonly clock: Float64Array = Float64Array.of(10_000);
+  readonly #resources = new DisposableStack();
+  readonly #tun: number;
+  readonly #device: number;
+  readonly #network: number;
+  /** Where the test's end of the network is. */
+  readonly remote: Endpoint;
+  readonly #local: Endpoint;
+  readonly #networkFd: number;
+
+  constructor(mtu = 1420) {
+    const shared = this.#resources.use(new Arena({ size: sharedMemorySize(layout), shared: true }));
+    const arena = this.#resources.use(new Arena({ size: 24 * 65_536 }));
+    this.memory = new SharedMemory(shared.buffer, shared.base, layout);
+    this.memory.words[Control.mtu] = mtu;
+    this.keypairs = new KeypairTable(this.memory, (release) => release());
+    this.peers = new PeerTable(this.memory, layout.maximumPeers, (release) => release());
+    this.allowedIps = new AllowedIps(this.memory.allowedIps);
+    [this.#tun, this.#device] = this.#connectedPair();
+    const local = this.#open("probe");
+    const remote = this.#open("none"); // receives what was cut one by one
+    this.remote = new Endpoint(loopback, remote.port);
+    this.#local = new Endpoint(loopback, local.port);
+    this.#network = local.v4;
+    this.#networkFd = remote.v4;
+
+    let end = 64;
+    const take = (size: number) => {
+      const at = end;
+      end = (end + size + 63) & ~63;
+      return at;
+    };
+    const kernels = instantiateKernels(new WebAssembly.Module(readFileSync(kernelsUrl)), arena.memory);
+    const aead = selectAead({ arena, kernels, scratch: take(aeadScratch), keys: this.memory });
+    if (aead === undefined) throw new Error("no provider of the cipher passes its self-test");
+    this.#resources.use(aead);
+    const { memory, clock, allowedIps } = this;
+    const sockets = { v4: local.v4, v6: undefined };
+    const batch = new DatagramBatch({
+      arena,
+      scratch: take(batchScratch),
+      slots: take(slotsSize),
+      slotsSize,
+      memory,
+      sockets,
+      segmentation: local.offloads.segmentation,
+      waitWritable: () => false,
+    });
+    const segmenter = new Segmenter(kernels, { ...offloads, largest: readLength });
+    const tun = this.#tun;
+    const buffer = take(readLength + 16) + 6;
+    this.outbound = new Outbound({ memory, arena, kernels, segmenter, aead, allowedIps, batch, tun, buffer, clock });
+    const superPacket = take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
+    this.inbound = new Inbound({
+      memory,
+      arena,
+      reader: new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) }),
+      aead,
+      allowedIps,
+      coalescer: new Coalescer(kernels, superPacket, offloads),
+      tun,
+      superPacket: superPacket - 10,
+      opened: take(aeadLead + 65_575 + aeadTail) + aeadLead,
+      clock,
+    });
+  }
+
+  /** A session of peer `id` that began now. */
+  addKeypair(id: number, options: { isInitiator?: boolean; localIndex?: number } = {}): Keypair {
+    const { isInitiator = true, localIndex = 0x8000_0001 } = options;
+    const sendKey = Uint8Array.from({ length: 32 }, (_, i) => i + id);
+    const receiveKey = Uint8Array.from({ length: 32 }, (_, i) => 200 - i - id);
+    const keys = { remoteIndex: 0xfedc_ba98, sendKey, receiveKey };
+    const keypair = new Keypair({ keys, localIndex, isInitiator, createdAt: this.clock[0] });
+    this.keypairs.add(id, keypair);
+    this.keypairs.select(id, keypair);
+    return keypair;
+  }
+
+  /** Gives the device something to read: a virtio header and a packet. */
+  toDevice(packet: Uint8Array, header: Uint8Array = new Uint8Array(10)): void {
+    send(this.#device, Uint8Array.from([...header, ...packet]));
+  }
+
+  /** What was written to the device: each write's virtio header and packet. */
+  fromDevice(): Uint8Array[] {
+    return receiveAll(this.#device);
+  }
+
+  toNetwork(message: Uint8Array): void {
+    const to = sockaddrOf(this.#local);
+    must("sendto", libc.sendto(this.#networkFd, message, message.length, 0, to, to.length));
+  }
+
+  fromNetwork(): Uint8Array[] {
+    return receiveAll(this.#networkFd);
+  }
+
+  receive(): void {
+    while (this.inbound.batch(this.#network));
+  }
+
+  [Symbol.dispose](): void {
+    this.#resources.dispose();
+  }
+
+  #open(offloads: "probe" | "none"): UdpSockets {
+    return this.#resources.use(openUdpSockets({ port: 0, v4Address: loopback, offloads }));
+  }
+
+  #connectedPair(): [number, number] {
+    const ends = [this.#open("none"), this.#open("none")];
+    for (const [i, { v4 }] of ends.entries()) {
+      const other = sockaddrOf(new Endpoint(loopback, ends[1 - i].port));
+      must("connect", libc.connect(v4, other, other.length));
+    }
+    return [ends[0].v4, ends[1].v4];
+  }
+}
+
+/** The nonce that a counter stands for: four zeros and 64 bits, little-endian. */
+export function nonceOf(counter: number): Uint8Array {
+  const nonce = new Uint8Array(12);
+  writeCounter(nonce, 4, counter);
+  return nonce;
+}
+
+function send(fd: number, bytes: Uint8Array): void {
+  must("sendto", libc.sendto(fd, bytes, bytes.length, 0, null, 0));
+}
+
+function receiveAll(fd: number): Uint8Array[] {
+  const received: Uint8Array[] = [];
+  const buffer = new Uint8Array(65_536);
+  for (;;) {
+    const length = libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null);
+    if (length < 0) return received;
+    received.push(buffer.slice(0, length));
+  }
+}
