@@ -4,9 +4,10 @@
  */
 import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
+import { labCommand } from "./lab-command.ts";
 import { upCommand } from "./up-command.ts";
 
-const commands = [upCommand];
+const commands = [labCommand, upCommand];
 
 const program = new Command("warren").exitOverride().showHelpAfterError(false);
 for (const command of commands) command(program);

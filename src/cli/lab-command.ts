@@ -1,0 +1,55 @@
+/**
+ * `warren lab`: a VPN between hosts made on this machine, checked step by step. The command starts itself again in
+ * namespaces of its own, where it is told so by an option that the help does not show.
+ */
+import { type Command, Option } from "commander";
+import { VpnError } from "../base/errors.ts";
+import { type Breakage, breakages } from "../lab/record.ts";
+
+interface LabCommandOptions {
+  readonly json?: boolean;
+  readonly break?: Breakage;
+  /** The process id of the outer command. */
+  readonly inside?: string;
+}
+
+/** Declares the command; what it needs is loaded when it runs. */
+export function labCommand(program: Command): void {
+  program
+    .command("lab")
+    .description("watch a VPN work between hosts made on this machine, as root or as an ordinary user")
+    .option("--json", "one JSON object on standard output, and nothing else (docs/lab.md)")
+    .addOption(
+      new Option("--break <part>", "damage one thing: the lab must then fail, and say where").choices(breakages),
+    )
+    .addOption(new Option("--inside <pid>").hideHelp())
+    .action(lab);
+}
+
+async function lab(options: LabCommandOptions): Promise<void> {
+  const warren = [process.execPath, ...process.execArgv, process.argv[1]];
+  if (options.inside !== undefined) return inside(Number(options.inside), warren, options);
+  const { runInSandbox } = await import("../lab/sandbox.ts");
+  const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
+  process.exitCode = await runInSandbox(again);
+}
+
+async function inside(outer: number, warren: readonly string[], options: LabCommandOptions): Promise<void> {
+  const { enterSandbox } = await import("../lab/sandbox.ts");
+  const { Program } = await import("../lab/program.ts");
+  using _sandbox = enterSandbox(outer, () => void Program.killAll().finally(() => process.exit(1)));
+  const { runLab } = await import("../lab/lab.ts");
+  const { Report } = await import("../lab/report.ts");
+  const report = new Report(process.stdout.isTTY && (process.env.NO_COLOR ?? "") === "");
+  const say = (text: string) => options.json === true || console.log(text);
+  say(report.head());
+  const record = await runLab({ warren, breakage: options.break, onStep: (step) => say(report.step(step)) });
+  if (options.json === true) console.log(JSON.stringify(record));
+  else say(report.verdict(record));
+  const failed = record.steps.find((step) => !step.ok);
+  if (failed === undefined) return;
+  throw new VpnError(
+    "lab-step-failed",
+    `the lab's step ${failed.name} failed: expected ${failed.expected}, but ${failed.seen}`,
+  );
+}

@@ -1,0 +1,52 @@
+/** The hosts of `topology.ts`, made and cabled. All of it is held by descriptors of this process and ends with it. */
+import { Cidr, IpAddress } from "../base/address.ts";
+import { VpnError } from "../base/errors.ts";
+import { gatewayTable, InstalledTable } from "../os/nftables.ts";
+import { Host } from "./host.ts";
+import { type HostName, homePrefixes, type LinkPlan, topology } from "./topology.ts";
+
+export class Network implements Disposable {
+  readonly #hosts = new Map<HostName, Host>();
+  readonly #stack = new DisposableStack();
+
+  constructor() {
+    try {
+      for (const plan of topology.hosts) this.#hosts.set(plan.name, this.#stack.use(new Host(plan)));
+      for (const link of topology.links) this.#cable(link);
+      for (const plan of topology.hosts) this.#addGateways(plan.name, plan.gateways);
+      const table = gatewayTable("home-router", "lan", homePrefixes.map(Cidr.parse));
+      this.#stack.use(this.host("home").namespace.run(() => InstalledTable.install(table)));
+    } catch (error) {
+      this.#stack.dispose();
+      throw error;
+    }
+  }
+
+  host(name: HostName): Host {
+    const host = this.#hosts.get(name);
+    if (host === undefined) throw new VpnError("invalid-argument", `the lab has no host ${name}`);
+    return host;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+
+  #cable([near, far]: LinkPlan): void {
+    const peerNamespace = this.host(far.host).namespace.fd;
+    this.host(near.host).config.links.createVeth({ name: near.device, peerName: far.device, peerNamespace });
+    for (const { host: name, device, addresses } of [near, far]) {
+      const host = this.host(name);
+      const index = host.device(device);
+      host.config.links.set(index, { up: true });
+      for (const address of addresses) host.config.addresses.add(index, Cidr.parse(address));
+    }
+  }
+
+  #addGateways(name: HostName, gateways: readonly string[]): void {
+    for (const gateway of gateways) {
+      const destination = Cidr.parse(gateway.includes(":") ? "::/0" : "0.0.0.0/0");
+      this.host(name).config.routes.add({ destination, via: IpAddress.parse(gateway) });
+    }
+  }
+}

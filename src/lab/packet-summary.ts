@@ -1,0 +1,106 @@
+/** What an observer reads off a packet that passes by: the headers, and the WireGuard message in it. Pure. */
+import { IpAddress } from "../base/address.ts";
+import { Ipv4, Ipv6, Protocol, readUint16, Udp } from "../packet/ip.ts";
+import {
+  CookieReply,
+  Data,
+  Initiation,
+  messageType,
+  Response,
+  readCounter,
+  readUint32,
+} from "../wireguard/messages.ts";
+
+export interface PacketSummary {
+  readonly source: string;
+  readonly destination: string;
+  /** The Internet protocol's number. */
+  readonly protocol: number;
+  /** What follows the IP header. */
+  readonly body: Uint8Array;
+}
+
+/** Reads an IP packet without extension headers; `undefined` for anything else. */
+export function summarisePacket(packet: Uint8Array): PacketSummary | undefined {
+  const version = packet.length > 0 ? packet[0] >> 4 : 0;
+  if (version === 4 && packet.length >= Ipv4.size) {
+    const header = (packet[Ipv4.versionAndLength] & 15) * 4;
+    return {
+      source: addressAt(packet, Ipv4.source, 4),
+      destination: addressAt(packet, Ipv4.destination, 4),
+      protocol: packet[Ipv4.protocol],
+      body: packet.subarray(header, readUint16(packet, Ipv4.totalLength)),
+    };
+  }
+  if (version === 6 && packet.length >= Ipv6.size) {
+    return {
+      source: addressAt(packet, Ipv6.source, 16),
+      destination: addressAt(packet, Ipv6.destination, 16),
+      protocol: packet[Ipv6.nextHeader],
+      body: packet.subarray(Ipv6.size, Ipv6.size + readUint16(packet, Ipv6.payloadLength)),
+    };
+  }
+  return undefined;
+}
+
+/** Whether it asks for an echo: ICMP's type 8 (RFC 792), ICMPv6's 128 (RFC 4443 §4.1). */
+export function isEchoRequest({ protocol, body }: PacketSummary): boolean {
+  return (protocol === Protocol.icmp && body[0] === 8) || (protocol === Protocol.icmpv6 && body[0] === 128);
+}
+
+/** Whether it is UDP to this port. */
+export function isUdpTo({ protocol, body }: PacketSummary, port: number): boolean {
+  return protocol === Protocol.udp && body.length >= Udp.size && readUint16(body, Udp.destinationPort) === port;
+}
+
+/** All that a WireGuard message shows to one without the keys. */
+export interface MessageSummary {
+  readonly kind: "initiation" | "response" | "cookie reply" | "data";
+  readonly type: number;
+  readonly bytes: number;
+  /** Whom it is for: the index the receiver chose. An initiation has none yet. */
+  readonly receiver: number | undefined;
+  /** Of a data message: its number in the session. */
+  readonly counter: number | undefined;
+  /** Of a data message: the sealed packet with its tag. */
+  readonly ciphertext: Uint8Array | undefined;
+}
+
+/** Reads the WireGuard message of a UDP packet from or to `port`; `undefined` where there is none. */
+export function summariseMessage(packet: Uint8Array, port: number): MessageSummary | undefined {
+  const summary = summarisePacket(packet);
+  if (summary === undefined || summary.protocol !== Protocol.udp || summary.body.length < Udp.size) return undefined;
+  const { body } = summary;
+  if (readUint16(body, Udp.sourcePort) !== port && readUint16(body, Udp.destinationPort) !== port) return undefined;
+  const message = body.subarray(Udp.size, readUint16(body, Udp.length));
+  const type = messageType(message);
+  const base = { type: message[0], bytes: message.length, counter: undefined, ciphertext: undefined };
+  switch (type) {
+    case Initiation.type:
+      return { ...base, kind: "initiation", receiver: undefined };
+    case Response.type:
+      return { ...base, kind: "response", receiver: readUint32(message, Response.receiver) };
+    case CookieReply.type:
+      return { ...base, kind: "cookie reply", receiver: readUint32(message, CookieReply.receiver) };
+    case Data.type:
+      return {
+        ...base,
+        kind: "data",
+        receiver: readUint32(message, Data.receiver),
+        counter: readCounter(message, Data.counter),
+        ciphertext: message.subarray(Data.payload),
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** How many of these packets contain `needle`. */
+export function countContaining(packets: readonly { readonly bytes: Uint8Array }[], needle: Uint8Array): number {
+  return packets.filter(({ bytes }) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(needle))
+    .length;
+}
+
+function addressAt(packet: Uint8Array, at: number, length: number): string {
+  return new IpAddress(packet.subarray(at, at + length)).toString();
+}

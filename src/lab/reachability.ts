@@ -1,0 +1,104 @@
+/**
+ * The steps `forward`, `nat`, `ping` and `dns`: two pings and two questions, all sent from the client at once, and how
+ * far each came. What is missing at the end is explained by the first station it did not pass.
+ */
+import type { CapturedPacket } from "../os/packet-socket.ts";
+import type { Capture } from "./capture.ts";
+import type { Host } from "./host.ts";
+import { verify } from "./journal.ts";
+import { isEchoRequest, isUdpTo, type PacketSummary, summarisePacket } from "./packet-summary.ts";
+import { ping } from "./ping-run.ts";
+import { ownProgram, type ProgramEvent } from "./program.ts";
+import type { DnsAnswer, PingRun, StepDetails } from "./record.ts";
+import { address, tunnelDevice } from "./topology.ts";
+import { askedName, zone } from "./zone.ts";
+
+const pings = 3;
+const dnsPort = 53;
+
+export interface Traffic {
+  readonly pings: readonly PingRun[];
+  readonly answers: readonly (DnsAnswer & { readonly error?: string })[];
+}
+
+/** Resolves when the last reply is in, or given up. */
+export async function makeTraffic(client: Host, installedPing: string | undefined, pattern: string): Promise<Traffic> {
+  const question = client.start(ownProgram("programs/dns-question", askedName, ...address.dns));
+  const runs = address.dns.map((destination) => ping(client, installedPing, { destination, count: pings, pattern }));
+  const done = await Promise.all(runs);
+  const servers: readonly string[] = address.dns;
+  const { output } = await question.ended;
+  const answers = output
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => ({ ...(JSON.parse(line) as ProgramEvent & DnsAnswer), name: askedName }))
+    .sort((a, b) => servers.indexOf(a.server) - servers.indexOf(b.server));
+  return { pings: done, answers };
+}
+
+/** Whether the server let the pings through: into its tunnel's end, and out to the dns host. */
+export function checkForwarding(serverTunnel: Capture, dnsLink: Capture): StepDetails["forward"] {
+  const requests = address.dns.map((destination) => {
+    const arrived = requestsTo(serverTunnel.drain(), destination);
+    const left = requestsTo(dnsLink.drain(), destination);
+    const expected = `the server to forward pings to ${destination}`;
+    verify(arrived.length > 0, expected, `none came out of the tunnel on its ${tunnelDevice}`);
+    verify(left.length > 0, expected, `${arrived.length} came out of the tunnel and none of them left the server`);
+    return { destination, count: left.length };
+  });
+  return { requests };
+}
+
+/** Whether the dns host took the pings for the server's own. */
+export function checkTranslation(dnsLink: Capture): StepDetails["nat"] {
+  const seen = address.dns.map((destination, i) => {
+    const [{ source }] = requestsTo(dnsLink.drain(), destination);
+    verify(
+      source === address.server[i],
+      `${destination} to see the ping come from the server, ${address.server[i]}`,
+      `it came from ${source}, to which the internet has no route`,
+    );
+    return { destination, source };
+  });
+  return { seen };
+}
+
+/** Whether every ping was answered. */
+export function checkPings({ pings: runs }: Traffic): StepDetails["ping"] {
+  for (const { destination, sent, replies } of runs) {
+    const good = replies.filter(({ from }) => from === destination);
+    verify(good.length === sent, `${sent} replies from ${destination}`, `the client got ${good.length}`);
+  }
+  return { runs };
+}
+
+/** Whether the questions were answered, and rightly. */
+export function checkAnswers({ answers }: Traffic, dnsLink: Capture): StepDetails["dns"] {
+  const seenFrom = address.dns.map((server, i) => {
+    const answer = answers.find((candidate) => candidate.server === server);
+    const expected = `${server} to say that ${askedName} is ${zone[askedName][i]}`;
+    verify(answer !== undefined, expected, "the question was not even asked");
+    verify(answer.error === undefined, expected, `asking failed with ${answer.error}`);
+    verify(answer.addresses.join() === zone[askedName][i], expected, `it said ${answer.addresses.join()}`);
+    const questions = toDestination(dnsLink.drain(), server).filter((packet) => isUdpTo(packet, dnsPort));
+    const sources = [...new Set(questions.map(({ source }) => source))];
+    verify(
+      sources.join() === address.server[i],
+      `${server} to be asked by ${address.server[i]}`,
+      `its link saw questions from ${sources.join(" and ") || "nobody"}`,
+    );
+    return sources[0];
+  });
+  return { answers, seenFrom };
+}
+
+/** The echo requests to an address among captured packets. */
+export function requestsTo(packets: readonly CapturedPacket[], destination: string): PacketSummary[] {
+  return toDestination(packets, destination).filter(isEchoRequest);
+}
+
+function toDestination(packets: readonly CapturedPacket[], destination: string): PacketSummary[] {
+  return packets
+    .flatMap(({ bytes }) => summarisePacket(bytes) ?? [])
+    .filter((packet) => packet.destination === destination);
+}

@@ -1,0 +1,96 @@
+/**
+ * Runs a command in a network namespace of its own, as root of the machine or, for an ordinary user, of a new user
+ * namespace. `unshare` (util-linux) does it: a process with threads, as Node is, cannot enter a user namespace.
+ *
+ * The command ends with this process: it is told so on signals, its standard input reaches its end, and it has the
+ * kernel kill it when this process is killed (`enterSandbox`).
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { VpnError } from "../base/errors.ts";
+import { dieWithParent, mountPrivateRun } from "../os/process.ts";
+
+const graceMs = 700;
+const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** Runs it to its end, on this process's output. Returns its exit status, or 128 and the number of the signal we got. */
+export async function runInSandbox(command: readonly string[]): Promise<number> {
+  const child = spawn("unshare", [...findWay(), "--", ...command], {
+    stdio: ["pipe", "inherit", "inherit"],
+    detached: true, // so that Ctrl-C reaches this process alone, which passes it on
+  });
+  let received = 0;
+  for (const [signal, number] of Object.entries(signals) as [NodeJS.Signals, number][]) {
+    process.once(signal, () => {
+      received = number;
+      child.kill("SIGTERM");
+      setTimeout(() => child.kill("SIGKILL"), graceMs).unref();
+    });
+  }
+  const [status, signal] = (await once(child, "exit")) as [number | null, string | null];
+  if (received !== 0) return 128 + received;
+  if (status === null) throw new VpnError("lab-step-failed", `the lab was ended by ${signal}`);
+  return status;
+}
+
+/**
+ * First thing inside: ties this process to the outer one, whose id it was told, and gives it a /run of its own.
+ * `onEnd` is called when the outer one wants an end, or is gone. Disposing of the result unties it.
+ */
+export function enterSandbox(outer: number, onEnd: () => void): Disposable {
+  dieWithParent(outer);
+  mountPrivateRun();
+  process.once("SIGTERM", onEnd);
+  process.once("SIGINT", onEnd);
+  process.stdin.once("end", onEnd).resume();
+  process.stdout.once("error", onEnd); // nobody reads any more
+  return {
+    [Symbol.dispose]() {
+      process.stdin.off("end", onEnd).destroy();
+    },
+  };
+}
+
+/** The arguments with which `unshare` works here. Throws `not-permitted`, with what would have to change. */
+function findWay(): string[] {
+  const asUser = ["--user", "--map-root-user", "--net", "--mount"];
+  const ways = process.getuid?.() === 0 ? [["--net", "--mount"], asUser] : [asUser];
+  let complaint = "";
+  for (const way of ways) {
+    const { error, status, stderr } = spawnSync("unshare", [...way, "--", "unshare", "--version"], {
+      encoding: "utf8",
+    });
+    if (error !== undefined) {
+      const remedy = "install util-linux, or run where it is on the PATH";
+      throw new VpnError("not-available", "the lab needs the program unshare", { remedy, cause: error });
+    }
+    if (status === 0) return way;
+    complaint = stderr.trim().split("\n").at(-1) ?? "";
+  }
+  throw new VpnError("not-permitted", `namespaces are forbidden here (${complaint})`, { remedy: remedy() });
+}
+
+/** Which of the parameters that can forbid user namespaces does. */
+function remedy(): string {
+  const wanted = [
+    { parameter: "kernel.unprivileged_userns_clone", forbids: "0", allow: "1" },
+    { parameter: "kernel.apparmor_restrict_unprivileged_userns", forbids: "1", allow: "0" },
+    { parameter: "user.max_user_namespaces", forbids: "0", allow: "1000" },
+    { parameter: "user.max_net_namespaces", forbids: "0", allow: "1000" },
+  ];
+  const guilty = wanted.filter(({ parameter, forbids }) => readParameter(parameter) === forbids);
+  if (guilty.length > 0) {
+    const commands = guilty.map(({ parameter, allow }) => `${parameter}=${allow}`).join(" ");
+    return `allow them with \`sysctl -w ${commands}\`, or run as root`;
+  }
+  return "run as root; in a container, start that with --privileged or --security-opt seccomp=unconfined --cap-add SYS_ADMIN --cap-add NET_ADMIN";
+}
+
+function readParameter(parameter: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${parameter.replaceAll(".", "/")}`, "utf8").trim();
+  } catch {
+    return undefined; // this kernel does not have it
+  }
+}
