@@ -85,7 +85,7 @@ test("what does not fit the buffer is counted", (t) => {
     receiveDatagram(service.v4);
   }
   const dropped = capture.dropped();
-  const kept = texts(capture.drainPackets()).length;
+  const kept = capture.drainPackets().length;
   assert.ok(dropped > 0 && kept > 0);
   assert.ok(dropped + kept >= count, `${dropped} dropped and ${kept} kept`);
   assert.equal(capture.dropped(), dropped, "the count does not start again");

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import { readSync, writeSync } from "node:fs";
 import { test } from "node:test";
-import { Cidr, Endpoint, IpAddress } from "../../src/base/address.ts";
+import { Cidr, Endpoint } from "../../src/base/address.ts";
 import { VpnError } from "../../src/base/errors.ts";
 import { Arena } from "../../src/os/arena.ts";
 import { libc } from "../../src/os/libc.ts";
-import { NetworkNamespace } from "../../src/os/namespace.ts";
 import { POLLERR, Poller } from "../../src/os/poller.ts";
-import { Sysctl } from "../../src/os/sysctl.ts";
 import { TunDevice, type TunDeviceOptions, virtioHeaderSize } from "../../src/os/tun-device.ts";
 import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
 import { requireNamespaces } from "../requirements.ts";
@@ -161,38 +159,4 @@ test("names that are taken or impossible are told apart", (t) => {
   }
   using numbered = host.namespace.run(() => TunDevice.open({ name: "wg%d" }));
   assert.equal(numbered.name, "wg1");
-});
-
-test("the mark that was asked for is on both sockets", (t) => {
-  if (!requireNamespaces(t)) return;
-  using namespace = NetworkNamespace.create();
-  using sockets = namespace.run(() => openUdpSockets({ port: 0, mark: 0xca6c }));
-  for (const fd of [sockets.v4, sockets.v6]) {
-    if (fd === undefined) continue;
-    const value = new Uint8Array(4);
-    assert.equal(libc.getsockopt(fd, 1, 36, value, Uint8Array.of(4, 0, 0, 0)), 0);
-    assert.deepEqual([...value], [0x6c, 0xca, 0, 0]);
-  }
-});
-
-test("a port that IPv6 has not free is passed over when any will do", (t) => {
-  if (!requireNamespaces(t)) return;
-  using host = new Host();
-  host.namespace.run(() => {
-    Sysctl.set("net/ipv4/ip_local_port_range", "40000\t40001");
-    const taken = libc.socket(10, 2, 0);
-    try {
-      libc.setsockopt(taken, 41, 26, Uint8Array.of(1, 0, 0, 0), 4); // IPV6_V6ONLY
-      const name = new Uint8Array(28);
-      name[0] = 10;
-      new DataView(name.buffer).setUint16(2, 40_000);
-      assert.equal(libc.bind(taken, name, name.length), 0);
-      for (let i = 0; i < 10; i++) {
-        using sockets = openUdpSockets({ port: 0, v4Address: IpAddress.parse("127.0.0.1") });
-        assert.equal(sockets.port, 40_001);
-      }
-    } finally {
-      libc.close(taken);
-    }
-  });
 });
