@@ -100,17 +100,17 @@ test("a stranger may have a super-packet cut into more packets than there are sl
 test("small packets of one peer go together, and none overtakes another", () => {
   const { bench: bed, keypair } = bench();
   using _bed = bed;
-  const sizes = [10, 10, 10, 3, 500, 500, 20, 1380];
+  const sizes = [10, 1380, 10, 10, 3, 3, 500, 500, 20, 20, 1380];
   for (const [i, size] of sizes.entries()) bed.toDevice(makePacket({ payload: new Uint8Array(size).fill(i) }));
   bed.outbound.batch();
   const opened = bed.fromNetwork().map((message) => open(keypair, message));
   assert.deepEqual(
     opened.map(({ packet }) => packet[40]),
-    [0, 1, 2, 3, 4, 5, 6, 7],
+    sizes.map((_, i) => i),
   );
   assert.deepEqual(
     opened.map(({ counter }) => counter),
-    [0, 1, 2, 3, 4, 5, 6, 7],
+    sizes.map((_, i) => i),
   );
 });
 
@@ -146,6 +146,18 @@ test("no nonce is taken beyond the limit", () => {
     bed.memory.outboundToMain.release();
   }
   assert.deepEqual(staged, [FromOutbound.freshen, FromOutbound.stage, FromOutbound.stage]);
+});
+
+test("a super-packet that reaches the limit is cut off there", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  const record = bed.memory.findKeypair(keypair.localIndex | 0);
+  bed.memory.floats[(record + KeypairRecord.sendCounter) >> 3] = RejectAfterMessages - 3;
+  bed.toDevice(makePacket({ payload: new Uint8Array(1380 * 5), isPartial: true }), tso4);
+  bed.outbound.batch();
+  const counters = bed.fromNetwork().map((message) => open(keypair, message).counter);
+  assert.deepEqual(counters, [RejectAfterMessages - 3, RejectAfterMessages - 2, RejectAfterMessages - 1]);
+  assert.deepEqual(bed.memory.drops(), { "keypair-expired": 2 });
 });
 
 test("a keypair is not used past its time, and main hears in time, once a second, that it grows old", () => {
@@ -188,7 +200,10 @@ test("what main staged is sealed here, keepalives are empty, and stamps tell the
   const packet = makePacket({ payload: new Uint8Array(8) });
   assert.deepEqual(ask(packet), [packet]);
   assert.equal(activity.unansweredSince, 10_000);
-  assert.equal(bed.peers.transfer(id).sentBytes, 32 + 48 + 32);
+  const short = makePacket({ payload: new Uint8Array(1) });
+  ask(makePacket({ payload: new Uint8Array(24).fill(0xee) })); // leaves its bytes in the slot
+  assert.deepEqual(ask(short), [Uint8Array.from({ ...short, length: 48 }, (byte) => byte ?? 0)]);
+  assert.equal(bed.peers.transfer(id).sentBytes, 32 + 80 + 96 + 80);
 });
 
 test("a keepalive for a session that has ended becomes a request for a new one", () => {

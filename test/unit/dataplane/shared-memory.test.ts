@@ -41,6 +41,16 @@ test("a keypair is found by its index from being added until it is removed", () 
   assert.ok(table.add(3, makeKeypair(1)));
 });
 
+test("a keypair that is gone leaves no entry behind", () => {
+  const memory = makeMemory();
+  const table = new KeypairTable(memory, (release) => release());
+  for (let i = 0; i < 1000; i++) {
+    const keypair = makeKeypair(7);
+    assert.ok(table.add(0, keypair), `the bucket was full after ${i}`);
+    table.remove(keypair);
+  }
+});
+
 test("keys are withdrawn at once and erased only when no worker can hold them", () => {
   const memory = makeMemory();
   const reclaimer = new Reclaimer(memory);
