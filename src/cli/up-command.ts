@@ -37,9 +37,10 @@ async function up(file: string, options: UpOptions): Promise<void> {
   const { Tunnel } = await import("../tunnel/tunnel.ts");
   const config = parse(file, parseConfigFile);
   const name = options.name ?? interfaceName(file);
+  const signal = signalled(); // from here on: an end asked for while the tunnel comes up is an orderly one, too
   const tunnel = await Tunnel.open(await tunnelOptions(name, config, options.forward === true));
   announce(tunnel, options.json === true);
-  const failure = await Promise.race([tunnel.failure, signalled()]);
+  const failure = await Promise.race([tunnel.failure, signal]);
   const status = tunnel.status();
   await tunnel.close();
   if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));

@@ -110,6 +110,7 @@ export class Tunnel implements AsyncDisposable {
     setUpInterface({ index: tun.index, mtu, addresses, routes });
     if (options.forward === true) resources.use(Forwarding.enable(tun.name, addresses));
     const tunnel = new Tunnel(options, tun, transport);
+    resources.defer(() => tunnel.#plane.stop());
     resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
     for (const peer of peers) tunnel.addPeer(peer);
     await tunnel.#start();
@@ -209,7 +210,6 @@ export class Tunnel implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#device.setPrivateKey(bootTime(), undefined);
     for (const output of this.#device.drain()) if (output.kind === "keypair-removed") output.keypair.wipe();
-    await this.#plane.stop();
     await this.#resources.disposeAsync();
   }
 
