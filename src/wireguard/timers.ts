@@ -6,13 +6,16 @@ import type { Activity } from "./activity.ts";
 import { KeepaliveTimeout, type Milliseconds, RejectAfterTime, RekeyTimeout } from "./constants.ts";
 
 /**
+ * In the order in which they fire when several are due, as after a suspend: keys go first, lest a handshake that another
+ * timer has just begun goes with them.
+ *
+ * - `erasure`: no session was derived for three lifetimes; the keys must go.
  * - `retry`: the handshake under way was not answered.
  * - `silence`: data went out and nothing authenticated came back; the session may be dead.
  * - `passive-keepalive`: data came in and nothing went back; the peer may think the session dead.
  * - `persistent-keepalive`: nothing moved for the configured interval; a NAT may forget us.
- * - `erasure`: no session was derived for three lifetimes; the keys must go.
  */
-export const timers = ["retry", "silence", "passive-keepalive", "persistent-keepalive", "erasure"] as const;
+export const timers = ["erasure", "retry", "silence", "passive-keepalive", "persistent-keepalive"] as const;
 export type Timer = (typeof timers)[number];
 
 const never = Number.POSITIVE_INFINITY;

@@ -264,6 +264,19 @@ test("a handshake that is given up leaves an ephemeral, which is erased 540 s la
   assert.equal(pair.inject(pair.alice, response, pair.bob.endpoint), "index-unknown");
 });
 
+test("a machine that wakes from a long sleep erases its keys first and then starts a handshake that lives", () => {
+  const pair = new Pair();
+  pair.connect();
+  pair.alice.peer.setPersistentKeepalive(pair.now, 25_000);
+  pair.drive(20_000);
+  pair.now += 3_600_000; // no timer runs meanwhile
+  const before = pair.sent(pair.alice, 1).length;
+  pair.drive(1_000);
+  assert.equal(pair.alice.noticed("keypair-removed"), 1);
+  assert.equal(pair.sent(pair.alice, 1).length, before + 1);
+  assert.ok(pair.alice.peer.current, "answered, and the answer understood");
+});
+
 test("the send limit ends a key: what comes after waits for a new session, and no counter is used twice", () => {
   const pair = new Pair();
   pair.connect();
