@@ -112,7 +112,8 @@ export interface SharedMemoryLayout {
 
 /** Where a region begins, in bytes, and how large the whole is. */
 function regions({ maximumPeers }: SharedMemoryLayout) {
-  const keypairSlots = 3 * maximumPeers;
+  // Three roles a peer, and some that wait for the workers to let go of them.
+  const keypairSlots = 3 * maximumPeers + 64;
   const indexBuckets = 1 << Math.ceil(Math.log2(Math.max(16, keypairSlots / 2)));
   let end = 0;
   const region = (size: number): number => {

@@ -21,7 +21,10 @@ function push(ring: Ring, bytes: Uint8Array, kind: number, payload: Uint8Array):
 test("a ring gives back what it was given, in order, and refuses what does not fit", () => {
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.constant("take" as const)), { maxLength: 200, size: "max" }),
+      fc.array(fc.oneof(fc.uint8Array({ maxLength: 100 }), fc.constant("take" as const)), {
+        maxLength: 200,
+        size: "max",
+      }),
       (steps) => {
         const { ring: producer, bytes, words } = makeRing();
         const consumer = new Ring(words, 0, capacity);

@@ -26,7 +26,7 @@ function findKey(memory: SharedMemory, value: number): number {
 test("a keypair is found by its index from being added until it is removed", () => {
   const memory = makeMemory();
   const table = new KeypairTable(memory, (release) => release());
-  const keypairs = Array.from({ length: 24 }, () => makeKeypair(randomInt(0x1_0000_0000)));
+  const keypairs = Array.from({ length: memory.keypairSlots }, () => makeKeypair(randomInt(0x1_0000_0000)));
   for (const keypair of keypairs) assert.ok(table.add(3, keypair));
   for (const keypair of keypairs) {
     const record = memory.findKeypair(keypair.localIndex | 0);
