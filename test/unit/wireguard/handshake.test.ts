@@ -103,6 +103,13 @@ test("keys of low order are refused in every place they can stand", () => {
   };
   assert.equal(openInitiation(native, responder, withZero(initiation, 8)), undefined);
   assert.equal(consumeResponse(native, initiator, presharedKey, initiated, withZero(response, 12)), undefined);
+  // Not even where the other side goes on as if secrets of zero were none.
+  const state = initiated.state.clone();
+  state.mixEphemeral(zero);
+  state.mixKeyAndHash(presharedKey.bytes);
+  const skipped = withZero(response, 12);
+  skipped.set(state.encryptAndHash(new Uint8Array(0)), 44);
+  assert.equal(consumeResponse(native, initiator, presharedKey, initiated, skipped), undefined);
 });
 
 test("ephemerals and chaining keys are wiped when the handshake ends", () => {
