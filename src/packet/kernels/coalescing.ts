@@ -111,7 +111,7 @@ function classify(packet: usize, length: i32, allowed: i32): i32 {
     protocol = load<u8>(packet + 9);
     transport = 20;
   } else if (load<u8>(packet) >> 4 === 6) {
-    if (length < 48 || get16(packet + 4) + 40 !== length) return ALONE;
+    if (get16(packet + 4) + 40 !== length) return ALONE;
     protocol = load<u8>(packet + 6);
     transport = 40;
   } else {

@@ -5,7 +5,7 @@ import { VpnError } from "../../../src/base/errors.ts";
 import { Coalescer } from "../../../src/packet/coalescing.ts";
 import { slowCoalesce } from "../../reference/coalescing.ts";
 import { makeKernels } from "../../reference/kernels.ts";
-import { makePacket, type PacketFields } from "../../reference/packets.ts";
+import { makePacket, type PacketFields, repairChecksums } from "../../reference/packets.ts";
 import { kernelSegments } from "./kernel-segments.ts";
 
 const kernels = makeKernels(3);
@@ -126,6 +126,29 @@ test("a wrong checksum is not merged, nor repaired", () => {
     assert.deepEqual(written[1].slice(10), packets[1]);
   }
 });
+
+const udp: Partial<PacketFields> = { ...fields, protocol: "udp" };
+const oddities: readonly [name: string, base: Partial<PacketFields>, at: number, value: number, step: number][] = [
+  ["a reserved TCP bit", fields, 32, 0x51, size],
+  ["a TCP header of 16 bytes", fields, 32, 0x40, size + 4],
+  ["more fragments", fields, 6, 0x60, size],
+  ["a fragment offset", fields, 7, 1, size],
+  ["the reserved IPv4 bit", fields, 6, 0xc0, size],
+  ["an IPv4 length of one more", fields, 3, 141, size],
+  ["an IPv6 length of one more", { ...fields, family: 6 }, 5, 121, size],
+  ["a UDP length of one more", udp, 25, 109, size],
+  ["a UDP length of one less", { ...udp, family: 6 }, 45, 107, size],
+];
+for (const [name, base, at, value, step] of oddities) {
+  test(`packets with right checksums travel alone: ${name}`, () => {
+    const packets = [0, 1, 2].map((i) => makePacket({ ...base, sequence: 1 + i * step }));
+    for (const packet of packets) {
+      packet[at] = value;
+      repairChecksums(packet);
+    }
+    assert.deepEqual(coalesce(packets).map(countPackets), [1, 1, 1]);
+  });
+}
 
 test("UDP without a checksum travels alone", () => {
   const payload = makePacket({ protocol: "udp", payload: new Uint8Array(2) }).slice(26, 28);
