@@ -4,10 +4,11 @@
  */
 import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
+import { doctorCommand } from "./doctor-command.ts";
 import { labCommand } from "./lab-command.ts";
 import { upCommand } from "./up-command.ts";
 
-const commands = [labCommand, upCommand];
+const commands = [labCommand, upCommand, doctorCommand];
 
 const program = new Command("warren").exitOverride().showHelpAfterError(false);
 for (const command of commands) command(program);
