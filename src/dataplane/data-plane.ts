@@ -95,7 +95,7 @@ export class DataPlane {
       await this.stop();
       throw error;
     }
-    void this.#takeRequests();
+    this.#takeRequests().catch((error: unknown) => this.#options.requests.fail(error));
   }
 
   set mtu(mtu: number) {
