@@ -55,8 +55,3 @@ export const Protocol = { hopByHop: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58, des
 export function readUint16(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 8) | bytes[at + 1];
 }
-
-export function writeUint16(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value >> 8;
-  bytes[at + 1] = value;
-}
