@@ -91,7 +91,6 @@ class LabRun {
     const serverSince = performance.now();
     const server = this.#startTunnel("server", configs.server);
     const nameServer = this.#startNameServer();
-    const sink = startSink(network.host("dns"));
     await journal.step("direct", async () => this.#checkDirect(await installedPing));
     await journal.step("server", () => server.ready(address.tunnelServer), serverSince);
     if (this.#broken === "nat") network.host("server").setForwarding(true);
@@ -102,20 +101,23 @@ class LabRun {
     const client = this.#startTunnel("client", configs.client);
     await journal.step("client", () => client.ready(address.tunnelClient));
     if (this.#broken === "route") this.#removeRoutes();
-    const tunnel = captures.use(network.host("client").capture(tunnelDevice));
-    const serverTunnel = captures.use(network.host("server").capture(tunnelDevice));
-    const dnsLink = captures.use(network.host("dns").capture("eth0"));
+    const stations = {
+      client: captures.use(network.host("client").capture(tunnelDevice)),
+      server: captures.use(network.host("server").capture(tunnelDevice)),
+      dns: captures.use(network.host("dns").capture("eth0")),
+    };
 
     await journal.step("route", () => checkRoutes(network.host("client")));
     await journal.step("handshake", () => checkHandshake(wire));
     await nameServer;
+    const sink = startSink(network.host("dns"));
     const since = performance.now();
     const traffic = await makeTraffic(network.host("client"), await installedPing, this.#pattern);
-    await journal.step("forward", () => checkForwarding(serverTunnel, dnsLink));
-    await journal.step("nat", () => checkTranslation(dnsLink));
-    await journal.step("ping", () => checkPings(traffic), since);
-    await journal.step("dns", () => checkAnswers(traffic, dnsLink));
-    await journal.step("eavesdropper", () => checkSecrecy(wire, tunnel, this.#pattern));
+    await journal.step("forward", () => checkForwarding(stations));
+    await journal.step("nat", () => checkTranslation(stations));
+    await journal.step("ping", () => checkPings(traffic, stations), since);
+    await journal.step("dns", () => checkAnswers(traffic, stations));
+    await journal.step("eavesdropper", () => checkSecrecy(wire, stations.client, this.#pattern));
     captures.dispose(); // before they would have to hold every packet of the next step
     await journal.step("throughput", () => measureThroughput(network.host("client"), sink));
   }

@@ -43,9 +43,11 @@ export function summarisePacket(packet: Uint8Array): PacketSummary | undefined {
   return undefined;
 }
 
-/** Whether it asks for an echo: ICMP's type 8 (RFC 792), ICMPv6's 128 (RFC 4443 §4.1). */
-export function isEchoRequest({ protocol, body }: PacketSummary): boolean {
-  return (protocol === Protocol.icmp && body[0] === 8) || (protocol === Protocol.icmpv6 && body[0] === 128);
+/** Whether it asks for an echo or is one: types 8 and 0 of ICMP (RFC 792), 128 and 129 of ICMPv6 (RFC 4443 §4). */
+export function echoKind({ protocol, body }: PacketSummary): "request" | "reply" | undefined {
+  if (body.length === 0 || (protocol !== Protocol.icmp && protocol !== Protocol.icmpv6)) return undefined;
+  const [request, reply] = protocol === Protocol.icmp ? [8, 0] : [128, 129];
+  return body[0] === request ? "request" : body[0] === reply ? "reply" : undefined;
 }
 
 /** Whether it is UDP to this port. */

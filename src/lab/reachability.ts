@@ -6,7 +6,7 @@ import type { CapturedPacket } from "../os/packet-socket.ts";
 import type { Capture } from "./capture.ts";
 import type { Host } from "./host.ts";
 import { verify } from "./journal.ts";
-import { isEchoRequest, isUdpTo, type PacketSummary, summarisePacket } from "./packet-summary.ts";
+import { echoKind, isUdpTo, type PacketSummary, summarisePacket } from "./packet-summary.ts";
 import { ping } from "./ping-run.ts";
 import { ownProgram, type ProgramEvent } from "./program.ts";
 import type { DnsAnswer, PingRun, StepDetails } from "./record.ts";
@@ -36,11 +36,21 @@ export async function makeTraffic(client: Host, installedPing: string | undefine
   return { pings: done, answers };
 }
 
+/** The captures along the way, while that traffic passed. */
+export interface Stations {
+  /** The client's end of the tunnel. */
+  readonly client: Capture;
+  /** The server's end of the tunnel. */
+  readonly server: Capture;
+  /** The dns host's link. */
+  readonly dns: Capture;
+}
+
 /** Whether the server let the pings through: into its tunnel's end, and out to the dns host. */
-export function checkForwarding(serverTunnel: Capture, dnsLink: Capture): StepDetails["forward"] {
+export function checkForwarding({ server, dns }: Stations): StepDetails["forward"] {
   const requests = address.dns.map((destination) => {
-    const arrived = requestsTo(serverTunnel.drain(), destination);
-    const left = requestsTo(dnsLink.drain(), destination);
+    const arrived = requestsTo(server.drain(), destination);
+    const left = requestsTo(dns.drain(), destination);
     const expected = `the server to forward pings to ${destination}`;
     verify(arrived.length > 0, expected, `none came out of the tunnel on its ${tunnelDevice}`);
     verify(left.length > 0, expected, `${arrived.length} came out of the tunnel and none of them left the server`);
@@ -50,9 +60,9 @@ export function checkForwarding(serverTunnel: Capture, dnsLink: Capture): StepDe
 }
 
 /** Whether the dns host took the pings for the server's own. */
-export function checkTranslation(dnsLink: Capture): StepDetails["nat"] {
+export function checkTranslation({ dns }: Stations): StepDetails["nat"] {
   const seen = address.dns.map((destination, i) => {
-    const [{ source }] = requestsTo(dnsLink.drain(), destination);
+    const [{ source }] = requestsTo(dns.drain(), destination);
     verify(
       source === address.server[i],
       `${destination} to see the ping come from the server, ${address.server[i]}`,
@@ -63,24 +73,34 @@ export function checkTranslation(dnsLink: Capture): StepDetails["nat"] {
   return { seen };
 }
 
-/** Whether every ping was answered. */
-export function checkPings({ pings: runs }: Traffic): StepDetails["ping"] {
+/** Whether every ping was answered; if not, how many requests and replies were seen at each station. */
+export function checkPings({ pings: runs }: Traffic, stations: Stations): StepDetails["ping"] {
   for (const { destination, sent, replies } of runs) {
     const good = replies.filter(({ from }) => from === destination);
-    verify(good.length === sent, `${sent} replies from ${destination}`, `the client got ${good.length}`);
+    const trail = (["client", "server", "dns"] as const).map((name) => {
+      const packets = stations[name].drain();
+      const there = requestsTo(packets, destination).length;
+      const back = repliesFrom(packets, destination).length;
+      return `${there} and ${back} at the ${name}`;
+    });
+    verify(
+      good.length === sent,
+      `${sent} replies from ${destination}`,
+      `the program got ${good.length}; requests and replies that passed: ${trail.join(", ")}`,
+    );
   }
   return { runs };
 }
 
 /** Whether the questions were answered, and rightly. */
-export function checkAnswers({ answers }: Traffic, dnsLink: Capture): StepDetails["dns"] {
+export function checkAnswers({ answers }: Traffic, { dns }: Stations): StepDetails["dns"] {
   const seenFrom = address.dns.map((server, i) => {
     const answer = answers.find((candidate) => candidate.server === server);
     const expected = `${server} to say that ${askedName} is ${zone[askedName][i]}`;
     verify(answer !== undefined, expected, "the question was not even asked");
     verify(answer.error === undefined, expected, `asking failed with ${answer.error}`);
     verify(answer.addresses.join() === zone[askedName][i], expected, `it said ${answer.addresses.join()}`);
-    const questions = toDestination(dnsLink.drain(), server).filter((packet) => isUdpTo(packet, dnsPort));
+    const questions = toDestination(dns.drain(), server).filter((packet) => isUdpTo(packet, dnsPort));
     const sources = [...new Set(questions.map(({ source }) => source))];
     verify(
       sources.join() === address.server[i],
@@ -94,7 +114,12 @@ export function checkAnswers({ answers }: Traffic, dnsLink: Capture): StepDetail
 
 /** The echo requests to an address among captured packets. */
 export function requestsTo(packets: readonly CapturedPacket[], destination: string): PacketSummary[] {
-  return toDestination(packets, destination).filter(isEchoRequest);
+  return toDestination(packets, destination).filter((packet) => echoKind(packet) === "request");
+}
+
+function repliesFrom(packets: readonly CapturedPacket[], source: string): PacketSummary[] {
+  const summaries = packets.flatMap(({ bytes }) => summarisePacket(bytes) ?? []);
+  return summaries.filter((packet) => packet.source === source && echoKind(packet) === "reply");
 }
 
 function toDestination(packets: readonly CapturedPacket[], destination: string): PacketSummary[] {

@@ -1,0 +1,266 @@
+/**
+ * The lab as a user meets it: the whole command as a process, on this machine. Each run carries a mark in its environment,
+ * which its children inherit, so that whatever is left of it can be found.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, type TestContext, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { Breakage, LabRecord, StepDetails, StepName } from "../../src/lab/record.ts";
+import { InterfaceConfig } from "../../src/os/interface-config.ts";
+import { Sysctl } from "../../src/os/sysctl.ts";
+import { requireProgram } from "../requirements.ts";
+
+const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const markVariable = "WARREN_TEST_MARK";
+const timeout = 60_000;
+
+const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+const skip = process.env.WARREN_REQUIRE_PEERS !== "1" && !canUnshare() && "namespaces cannot be made here";
+
+describe("warren lab", { concurrency: 2, timeout, skip }, () => {
+  test("every step is verified, by root and by an ordinary user at the same time", async (t) => {
+    const before = machineState();
+    const runs = [lab(["--json"])];
+    if (canBeNobody(t)) runs.push(lab(["--json"], { prefix: asNobody }));
+    for (const [i, run] of runs.entries()) {
+      const { status, output, errors } = await run.ended;
+      assert.deepEqual({ status, errors }, { status: 0, errors: "" });
+      checkRecord(JSON.parse(output), i === 0 && isRoot() ? "root" : "user");
+    }
+    assert.deepEqual(machineState(), before, "the machine's own network is as it was");
+  });
+
+  test("where no ping is installed the built-in one serves", async (t) => {
+    const unshare = requireProgram(t, "unshare", "util-linux");
+    if (unshare === undefined) return;
+    const folder = mkdtempSync(join(tmpdir(), "warren-lab-"));
+    try {
+      symlinkSync(unshare, join(folder, "unshare"));
+      const { status, output } = await lab([], { env: { PATH: folder } }).ended;
+      assert.equal(status, 0);
+      assert.match(output, /✓ ping .*: built-in ping\n.*64 bytes from 8\.8\.8\.8: icmp_seq=1 /);
+      assert.match(output, /Every step was verified/);
+      assert(!output.includes("\u001b"), "no colours in a pipe");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  const broken: Record<Breakage, { step: StepName; seen: RegExp }> = {
+    nat: { step: "nat", seen: /came from 10\.8\.0\.2/ },
+    route: { step: "route", seen: /by eth0/ },
+    key: { step: "handshake", seen: /0 response/ },
+    dns: { step: "dns", seen: /ETIMEOUT/ },
+    forward: { step: "forward", seen: /none of them left the server/ },
+  };
+  for (const [part, { step, seen }] of Object.entries(broken)) {
+    test(`--break ${part} makes the step ${step} fail`, async () => {
+      const { status, output, errors } = await lab(["--json", "--break", part]).ended;
+      assert.equal(status, 1);
+      assert.match(errors, new RegExp(`^warren: the lab's step ${step} failed: expected .*, but .*\\n$`));
+      const record: LabRecord = JSON.parse(output);
+      assert.deepEqual([record.ok, record.broken], [false, part]);
+      const failed = record.steps.filter(({ ok }) => !ok);
+      assert.deepEqual(
+        failed.map(({ name }) => name),
+        [step],
+      );
+      assert.match(failed[0]?.ok === false ? failed[0].seen : "", seen);
+    });
+  }
+
+  for (const { signal, status, after, processes } of [
+    { signal: "SIGINT", status: 130, after: "✓ handshake", processes: 4 },
+    { signal: "SIGTERM", status: 143, after: "✓ topology", processes: 2 },
+  ] as const) {
+    test(`${signal} ends all of it within a second, with status ${status}`, async () => {
+      const run = lab([]);
+      await run.says(after);
+      assert(processesMarked(run.mark).length >= processes, "the outer lab, the inner one and its tunnels");
+      const start = performance.now();
+      run.child.kill(signal);
+      assert.equal((await run.ended).status, status);
+      await run.gone();
+      assert(performance.now() - start < 1000);
+    });
+  }
+
+  test("a killed lab leaves no process and no namespace", async () => {
+    const run = lab([]);
+    await run.says("✓ handshake");
+    const namespaces = new Set(processesMarked(run.mark).flatMap((pid) => namespaceOf(pid) ?? []));
+    namespaces.delete(namespaceOf("self") ?? "");
+    assert(namespaces.size >= 3, "the lab's own, the client's and the server's");
+    run.child.kill("SIGKILL");
+    await run.gone();
+    const inhabited = readdirSync("/proc").filter((pid) => namespaces.has(namespaceOf(pid) ?? ""));
+    assert.deepEqual(inhabited, []);
+    const mounts = readFileSync("/proc/self/mountinfo", "utf8");
+    for (const namespace of namespaces) assert(!mounts.includes(`${namespace}`), "none is kept by a name");
+  });
+
+  test("where namespaces are forbidden, one line says what forbids them", async (t) => {
+    const forbidden = `echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"`;
+    const prefix = ["unshare", "--user", "--map-root-user", "--", "sh", "-c", forbidden, "sh"];
+    if (spawnSync(prefix[0], [...prefix.slice(1), "true"]).status !== 0) return t.skip("it needs a user namespace");
+    const { status, output, errors } = await lab([], { prefix }).ended;
+    assert.deepEqual({ status, output }, { status: 1, output: "" });
+    assert.match(errors, /^warren: namespaces are forbidden here .*sysctl -w user\.max_net_namespaces=.*\n$/);
+  });
+
+  test("a part that cannot be broken is wrong usage", async () => {
+    const { status, output, errors } = await lab(["--break", "everything"]).ended;
+    assert.deepEqual({ status, output }, { status: 2, output: "" });
+    assert.match(errors, /^[^\n]*everything[^\n]*\n$/);
+  });
+});
+
+/** Every field that docs/lab.md promises, with what it must be. */
+function checkRecord(record: LabRecord, privilege: string): void {
+  assert.equal(record.ok, true);
+  assert.equal(record.privilege, privilege);
+  assert.equal(record.broken, null);
+  assert.equal(record.topology.hosts.length, 5);
+  assert.deepEqual(
+    record.steps.map(({ name }) => name),
+    [
+      ...["topology", "direct", "server", "client", "route", "handshake", "forward", "nat", "ping", "dns"],
+      ...["eavesdropper", "throughput", "teardown"],
+    ],
+  );
+  const detail = <N extends StepName>(name: N): StepDetails[N] => {
+    const step = record.steps.find((candidate) => candidate.name === name);
+    assert(step?.ok);
+    return step.detail as StepDetails[N];
+  };
+  assert.equal(detail("direct").seenFrom, "198.51.100.2");
+  assert.equal(detail("server").port, 51_820);
+  const chosen = detail("route").routes.filter(({ chosenFor }) => chosenFor !== null);
+  assert.deepEqual(
+    chosen.map(({ destination, device }) => `${destination} ${device}`),
+    ["8.8.8.8/32 wg0", "2001:4860:4860::8888/128 wg0"],
+  );
+  assert.deepEqual([detail("handshake").initiationBytes, detail("handshake").responseBytes], [148, 92]);
+  assert.deepEqual(
+    detail("nat").seen.map(({ source }) => source),
+    ["203.0.113.10", "2001:db8:2::10"],
+  );
+  assert.deepEqual(
+    detail("ping").runs.map(({ replies }) => replies.length),
+    [3, 3],
+  );
+  assert.deepEqual(
+    detail("dns").answers.map(({ addresses }) => addresses),
+    [["192.0.2.80"], ["2001:db8:80::80"]],
+  );
+  const { message, secrets } = detail("eavesdropper");
+  assert.equal(message.type, 4);
+  assert.match(message.ciphertext ?? "", /^[0-9a-f]{64}$/);
+  assert.equal(secrets.length, 6);
+  for (const secret of secrets) assert(secret.seenByEavesdropper === 0 && secret.seenInTunnel > 0, secret.what);
+  assert(detail("throughput").gigabitsPerSecond > 0);
+  assert.deepEqual(
+    detail("teardown").tunnels.map(({ host }) => host),
+    ["server", "client"],
+  );
+}
+
+interface LabProcess {
+  readonly child: ChildProcess;
+  readonly mark: string;
+  readonly ended: Promise<{ readonly status: number | null; readonly output: string; readonly errors: string }>;
+  /** Resolves when this has been printed. */
+  says(text: string): Promise<void>;
+  /** Resolves when no process of it is left; the kernel tells nobody but a parent, so this looks. */
+  gone(): Promise<void>;
+}
+
+function lab(
+  parameters: readonly string[],
+  { prefix = [], env = {} }: { readonly prefix?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},
+): LabProcess {
+  const mark = randomUUID();
+  const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
+  const child = spawn(file, rest, {
+    env: { ...process.env, ...env, [markVariable]: mark },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  let errors = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  return {
+    child,
+    mark,
+    ended: once(child, "close").then(([status]) => ({ status, output, errors })),
+    async says(text) {
+      while (!output.includes(text)) {
+        assert.equal(child.exitCode, null, `the lab ended: ${errors}`);
+        await once(child.stdout, "data");
+      }
+    },
+    async gone() {
+      while (processesMarked(mark).length > 0) await delay(10);
+    },
+  };
+}
+
+function processesMarked(mark: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`${markVariable}=${mark}`);
+    } catch {
+      return false; // no process, or gone meanwhile
+    }
+  });
+}
+
+function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a VPN gone wrong would have changed of this machine. */
+function machineState(): unknown {
+  using config = InterfaceConfig.open();
+  const nft = spawnSync("nft", ["--stateless", "list", "ruleset"], { encoding: "utf8" });
+  return {
+    links: config.links.list(),
+    addresses: config.addresses.list(),
+    routes: config.routes.list(),
+    rules: [config.rules.list(4), config.rules.list(6)],
+    forwarding: [Sysctl.get("net/ipv4/ip_forward"), Sysctl.get("net/ipv6/conf/all/forwarding")],
+    ruleset: nft.error === undefined && nft.status === 0 ? nft.stdout : "not to be seen",
+  };
+}
+
+function isRoot(): boolean {
+  return /^\s*0\s+0\s/.test(readFileSync("/proc/self/uid_map", "utf8")) && process.getuid?.() === 0;
+}
+
+function canUnshare(): boolean {
+  return [["--net"], ["--user", "--net"]].some((way) => spawnSync("unshare", [...way, "--", "true"]).status === 0);
+}
+
+function canBeNobody(t: TestContext): boolean {
+  const [file, ...rest] = [...asNobody, process.execPath, main, "--help"];
+  const { status } = spawnSync(file, rest);
+  if (status !== 0)
+    t.diagnostic("not run as an ordinary user: it needs root, setpriv, and a checkout that others may read");
+  return status === 0;
+}
