@@ -1,23 +1,65 @@
 /**
- * The command `warren`: reads arguments, runs one subcommand, and turns what went wrong into one line and an exit code:
- * 0 done, 1 failed, 2 wrong usage. Subcommands load what they need when they run.
+ * The command `warren`: reads arguments, runs one subcommand, and turns what went wrong into one line on standard error
+ * and an exit status: 0 done, 1 failed, 2 wrong usage. A subcommand loads what it needs when it runs.
  */
+import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
 import { doctorCommand } from "./doctor-command.ts";
+import { keyCommands } from "./key-commands.ts";
 import { labCommand } from "./lab-command.ts";
 import { upCommand } from "./up-command.ts";
 
-const commands = [labCommand, upCommand, doctorCommand];
+const Status = { failed: 1, usage: 2 } as const;
+const commands = [labCommand, upCommand, keyCommands, doctorCommand];
 
-const program = new Command("warren").exitOverride().showHelpAfterError(false);
-for (const command of commands) command(program);
+for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
+const program = createProgram();
 try {
+  if (process.argv.length === 2) program.error("error: no command given");
   await program.parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-  else {
-    console.error(`warren: ${error instanceof VpnError ? error.line : String(error)}`);
-    process.exitCode = 1;
-  }
+  process.exitCode = report(error);
+}
+
+function createProgram(): Command {
+  const program = new Command("warren")
+    .description("a WireGuard VPN in userspace")
+    .version(readVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help, or a command's")
+    .option("--verbose", "say more about what went wrong")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) });
+  for (const command of commands) command(program);
+  return program;
+}
+
+function readVersion(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
+
+/** What commander says of wrong usage, in one line. */
+function usageLine(text: string): string {
+  const complaint = text.replace(/^error: /, "").trim();
+  return `warren: ${complaint.replace(/\s*\n\s*/g, " ")} (warren --help tells more)\n`;
+}
+
+/** Says what went wrong, once, and returns the exit status. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : Status.usage; // it has spoken already
+  const { verbose } = program.opts<{ verbose?: boolean }>();
+  console.error(`warren: ${error instanceof VpnError ? error.line : firstLine(error)}`);
+  if (verbose === true) console.error(inspect(error));
+  return Status.failed;
+}
+
+function firstLine(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return `${message.split("\n", 1)[0]} (--verbose tells more)`;
+}
+
+/** Whoever read our output may leave; what has been set up is still to be undone in good order. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }
