@@ -110,6 +110,8 @@ export class AllowedIps {
     return [...(this.#byPeer.get(peerId)?.values() ?? [])];
   }
 
+  // Both loops end at a host's node, whose links are 0.
+
   #lookup4(address: number): number {
     const words = this.#words;
     let found = 0;
@@ -118,7 +120,6 @@ export class AllowedIps {
       const length = words[node + bits];
       if (length !== 0 && (address ^ words[node]) >>> (32 - length) !== 0) break;
       if (words[node + owner] !== 0) found = words[node + owner];
-      if (length === 32) break;
       node = words[node + link + ((address >>> (31 - length)) & 1)] * allowedIpsNodeWords;
     }
     return found - 1;
@@ -139,7 +140,6 @@ export class AllowedIps {
       const rest = length & 31;
       if (rest !== 0 && (word ^ words[node + whole]) >>> (32 - rest) !== 0) break;
       if (words[node + owner] !== 0) found = words[node + owner];
-      if (length === 128) break;
       node = words[node + link + ((word >>> (31 - rest)) & 1)] * allowedIpsNodeWords;
     }
     return found - 1;
@@ -173,11 +173,11 @@ export class AllowedIps {
     }
   }
 
-  /** A node no reader can reach yet, its host bits cleared. */
+  /** A node no reader can reach yet. Bits of its prefix past its length mean nothing. */
   #allocate(prefix: Int32Array, length: number, ownerWord: number): number {
     const words = this.#words;
     const node = this.#free.pop() ?? ++words[taken] * allowedIpsNodeWords;
-    for (let i = 0; i < 4; i++) words[node + i] = prefix[i] & maskOf(length - 32 * i);
+    for (let i = 0; i < 4; i++) words[node + i] = prefix[i];
     words[node + bits] = length;
     words[node + link] = 0;
     words[node + link + 1] = 0;
@@ -229,9 +229,4 @@ function sharedBits(prefix: Int32Array, words: Int32Array, node: number, limit: 
 /** Bit `index` of the prefix at `at`, counted from the most significant. */
 function bitOf(words: Int32Array, at: number, index: number): number {
   return (words[at + (index >>> 5)] >>> (31 - (index & 31))) & 1;
-}
-
-function maskOf(length: number): number {
-  if (length <= 0) return 0;
-  return length >= 32 ? -1 : ~(-1 >>> length);
 }

@@ -135,7 +135,7 @@ export class DataPath {
     if (!acceptCounter(keypair.replayWindow, 0, counter)) return "message-replayed";
     noteReceived(peer.activity, now, padded.length > 0);
     this.#device.roam(now, peer, source);
-    if (peer.next === keypair) this.#device.confirm(now, keypair.localIndex);
+    this.#device.confirm(now, keypair.localIndex);
     this.#freshenOnReceive(now, peer);
     return padded.length === 0 ? undefined : this.#deliver(peer, padded);
   }

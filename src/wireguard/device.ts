@@ -154,7 +154,7 @@ export class Device {
     return peer.send(now, packet);
   }
 
-  /** The first message of the keypair with this index was authenticated. */
+  /** A message of the keypair with this index was authenticated. Only the first on a new keypair makes a difference. */
   confirm(now: Milliseconds, localIndex: number): void {
     this.#now = now;
     this.#indices.get(localIndex)?.confirm(now, localIndex);

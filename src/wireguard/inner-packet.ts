@@ -18,7 +18,6 @@ export const InnerPacket = {
  * malformed: neither version 4 nor 6, or a header that says more than there is or less than itself.
  */
 export function innerPacketLength(bytes: Uint8Array, at: number, length: number): number {
-  if (length < InnerPacket.v4HeaderLength) return -1;
   const version = bytes[at] >>> 4;
   if (version === 4) {
     const headerLength = (bytes[at] & 15) * 4;

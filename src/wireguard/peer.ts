@@ -213,8 +213,8 @@ export class Peer {
     this.#select();
     this.#remove(removed);
     this.#completed();
-    if (this.#staged.length === 0)
-      this.#keepalive(now); // the responder may not send before it has heard from us
+    // The responder may not send before it has heard from us.
+    if (this.#staged.length === 0) this.#keepalive(now);
     else this.#releaseStaged(now);
     return undefined;
   }

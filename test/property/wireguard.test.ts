@@ -22,7 +22,7 @@ test("hexadecimal and base64 come back, and agree with Node's", () => {
 });
 
 test("base64 text is either refused or the one text for its bytes", () => {
-  const text = fc.string({ unit: fc.constantFrom(..."AQgwZ09+/="), maxLength: 12 });
+  const text = fc.stringMatching(/^([AQgwZ09+/]{4}){0,2}[AQgwZ09+/]{2}(==|[AQgwZ09+/]={0,2})$/);
   fc.assert(
     fc.property(text, (encoded) => {
       const bytes = fromBase64(encoded);
@@ -125,11 +125,12 @@ test("allowed IPs equal their slow twin after any sequence of changes", () => {
 });
 
 test("the inner length never reaches past what is there", () => {
+  const first = fc.constantFrom(0x45, 0x46, 0x4f, 0x60, 0x6f, 0x00, 0xf5);
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(255), (bytes, first) => {
-      if (bytes.length > 0) bytes[0] = first;
-      const length = innerPacketLength(bytes, 0, bytes.length);
-      assert.ok(length === -1 || (length >= 20 && length <= bytes.length));
+    fc.property(sparse(60), first, fc.nat(60), (bytes, versionByte, length) => {
+      bytes[0] = versionByte;
+      const total = innerPacketLength(bytes, 0, length);
+      assert.ok(total === -1 || (total >= 20 && total <= length));
     }),
   );
 });

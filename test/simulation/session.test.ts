@@ -160,6 +160,22 @@ test("a silent peer: a handshake follows 15 s after the first unanswered packet,
   assert.ok(waited >= due && waited <= due + RekeyTimeoutJitterMax, `waited ${waited} ms`);
 });
 
+test("each silence is waited for with a jitter of its own", () => {
+  const pair = new Pair();
+  pair.connect();
+  const waits = [];
+  for (let i = 0; i < 3; i++) {
+    pair.loses = ({ from }) => from === "alice";
+    const silentSince = pair.now;
+    pair.send(pair.alice);
+    pair.drive(16_000);
+    waits.push((pair.sent(pair.alice, 1).at(-1)?.at ?? 0) - silentSince);
+    pair.loses = () => false;
+    pair.drive(20_000);
+  }
+  assert.equal(new Set(waits).size, 3, `${waits}`);
+});
+
 test("no spurious handshake where only the other side has been silent for long: it counts what was unanswered", () => {
   const pair = new Pair();
   pair.connect();

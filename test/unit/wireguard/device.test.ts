@@ -122,6 +122,43 @@ test("with stamps that others write, a deadline is never further away than a sta
   assert.equal(activity.unacknowledgedSince, 0);
 });
 
+test("a persistent keepalive is asked for once, though that it was sent shows only later", () => {
+  const activity = idleActivity();
+  const { alice, peer } = connected({ activity });
+  peer.setPersistentKeepalive(1_000, 25_000);
+  alice.drain();
+  alice.expire(26_000);
+  alice.expire(26_001);
+  assert.deepEqual(
+    alice.drain().map(({ kind }) => kind),
+    ["seal"],
+  );
+});
+
+test("only a keypair that waits for confirmation is confirmed", () => {
+  const { alice, peer } = connected();
+  alice.drain();
+  const current = peer.current ?? assert.fail();
+  alice.confirm(1_010, current.localIndex);
+  alice.confirm(1_010, current.localIndex ^ 1);
+  assert.equal(peer.current, current);
+  assert.deepEqual(alice.drain(), []);
+});
+
+test("keys that are erased are first deselected, then removed", () => {
+  const { alice, peer } = connected();
+  alice.drain();
+  const keypair = peer.current ?? assert.fail();
+  alice.expire(1_000 + 540_000);
+  assert.deepEqual(
+    alice.drain().filter(({ kind }) => kind.startsWith("keypair")),
+    [
+      { kind: "keypair-selected", peer, keypair: undefined },
+      { kind: "keypair-removed", peer, keypair },
+    ],
+  );
+});
+
 test("ten thousand idle peers are not looked at", () => {
   const device = makeDevice(1);
   const random = new SeededRandom(9);
