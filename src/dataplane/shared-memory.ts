@@ -45,7 +45,7 @@ export interface WorkerReport {
   /** Packets sent, or received, since the tunnel began. */
   readonly packets: number;
   readonly systemCalls: number;
-  /** `total_allocated_bytes` of the worker's own heap when it last looked, a few times a second while it is busy. */
+  /** `total_allocated_bytes` of the worker's own heap when it last looked, every ten seconds while it is busy. */
   readonly allocatedBytes: number;
   /** Packets at that moment, so that the two can be divided. */
   readonly packetsAtReading: number;
