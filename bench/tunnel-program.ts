@@ -19,7 +19,9 @@ export interface TunnelProgramOptions {
 }
 
 let tunnel: Tunnel | undefined;
-for await (const line of createInterface({ input: process.stdin })) {
+const lines = createInterface({ input: process.stdin });
+process.once("SIGTERM", () => lines.close());
+for await (const line of lines) {
   tunnel ??= await Tunnel.open(tunnelOptions(JSON.parse(line) as TunnelProgramOptions));
   console.log(JSON.stringify(tunnel.status()));
 }
