@@ -148,6 +148,7 @@ test("every change is one store away from the next: no state in between misleads
     insert("10.1.128.0/17", 4);
     insert("10.1.192.0/18", 4);
     insert("10.4.0.0/16", 5);
+    insert("8.0.0.0/5", 6); // above a node that is there
     remove("10.1.192.0/18", 4);
     remove("10.4.0.0/16", 5);
     remove("10.1.128.0/17", 4);
