@@ -45,7 +45,7 @@ export function summarisePacket(packet: Uint8Array): PacketSummary | undefined {
 
 /** Whether it asks for an echo or is one: types 8 and 0 of ICMP (RFC 792), 128 and 129 of ICMPv6 (RFC 4443 §4). */
 export function echoKind({ protocol, body }: PacketSummary): "request" | "reply" | undefined {
-  if (body.length === 0 || (protocol !== Protocol.icmp && protocol !== Protocol.icmpv6)) return undefined;
+  if (protocol !== Protocol.icmp && protocol !== Protocol.icmpv6) return undefined;
   const [request, reply] = protocol === Protocol.icmp ? [8, 0] : [128, 129];
   return body[0] === request ? "request" : body[0] === reply ? "reply" : undefined;
 }

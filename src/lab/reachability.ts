@@ -5,7 +5,7 @@
 import type { CapturedPacket } from "../os/packet-socket.ts";
 import type { Capture } from "./capture.ts";
 import type { Host } from "./host.ts";
-import { verify } from "./journal.ts";
+import { round, verify } from "./journal.ts";
 import { echoKind, isUdpTo, type PacketSummary, summarisePacket } from "./packet-summary.ts";
 import { ping } from "./ping-run.ts";
 import { ownProgram, type ProgramEvent } from "./program.ts";
@@ -18,21 +18,21 @@ const dnsPort = 53;
 
 export interface Traffic {
   readonly pings: readonly PingRun[];
-  readonly answers: readonly (DnsAnswer & { readonly error?: string })[];
+  readonly answers: readonly Answer[];
 }
+
+/** What `programs/dns-question` says. */
+type Answer = Omit<DnsAnswer, "name"> & { readonly error?: string };
 
 /** Resolves when the last reply is in, or given up. */
 export async function makeTraffic(client: Host, installedPing: string | undefined, pattern: string): Promise<Traffic> {
   const question = client.start(ownProgram("programs/dns-question", askedName, ...address.dns));
   const runs = address.dns.map((destination) => ping(client, installedPing, { destination, count: pings, pattern }));
   const done = await Promise.all(runs);
-  const servers: readonly string[] = address.dns;
   const { output } = await question.ended;
   const answers = output
     .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => ({ ...(JSON.parse(line) as ProgramEvent & DnsAnswer), name: askedName }))
-    .sort((a, b) => servers.indexOf(a.server) - servers.indexOf(b.server));
+    .flatMap((line) => (line === "" ? [] : (JSON.parse(line) as ProgramEvent & Answer)));
   return { pings: done, answers };
 }
 
@@ -94,22 +94,23 @@ export function checkPings({ pings: runs }: Traffic, stations: Stations): StepDe
 
 /** Whether the questions were answered, and rightly. */
 export function checkAnswers({ answers }: Traffic, { dns }: Stations): StepDetails["dns"] {
-  const seenFrom = address.dns.map((server, i) => {
+  const verified = address.dns.map((server, i) => {
     const answer = answers.find((candidate) => candidate.server === server);
     const expected = `${server} to say that ${askedName} is ${zone[askedName][i]}`;
     verify(answer !== undefined, expected, "the question was not even asked");
     verify(answer.error === undefined, expected, `asking failed with ${answer.error}`);
     verify(answer.addresses.join() === zone[askedName][i], expected, `it said ${answer.addresses.join()}`);
     const questions = toDestination(dns.drain(), server).filter((packet) => isUdpTo(packet, dnsPort));
-    const sources = [...new Set(questions.map(({ source }) => source))];
+    const sources = [...new Set(questions.map(({ source }) => source))].join(" and ");
     verify(
-      sources.join() === address.server[i],
+      sources === address.server[i],
       `${server} to be asked by ${address.server[i]}`,
-      `its link saw questions from ${sources.join(" and ") || "nobody"}`,
+      `its link saw questions from ${sources || "nobody"}`,
     );
-    return sources[0];
+    const { type, addresses, milliseconds } = answer;
+    return { answer: { server, name: askedName, type, addresses, milliseconds: round(milliseconds) }, source: sources };
   });
-  return { answers, seenFrom };
+  return { answers: verified.map(({ answer }) => answer), seenFrom: verified.map(({ source }) => source) };
 }
 
 /** The echo requests to an address among captured packets. */

@@ -212,7 +212,11 @@ function lab(
       }
     },
     async gone() {
-      while (processesMarked(mark).length > 0) await delay(10);
+      const deadline = performance.now() + 5000;
+      while (processesMarked(mark).length > 0 && performance.now() < deadline) await delay(10);
+      const left = processesMarked(mark);
+      for (const pid of left) process.kill(Number(pid), "SIGKILL");
+      assert.deepEqual(left, [], "processes of this lab are left");
     },
   };
 }

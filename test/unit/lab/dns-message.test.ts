@@ -56,6 +56,7 @@ test("what is no query of one Internet question is not read", () => {
     "two questions": `1234 0100 0002 0000 0000 0000 ${question} 0001 0001`,
     "a label longer than the message": "1234 0100 0001 0000 0000 0000 3f 61 00 0001 0001",
     "a pointer": "1234 0100 0001 0000 0000 0000 c00c 0001 0001",
+    "a label of 192 bytes": `1234 0100 0001 0000 0000 0000 c0${"61".repeat(192)} 00 0001 0001`,
     "no end of the name": "1234 0100 0001 0000 0000 0000 0161",
     "no type": `1234 0100 0001 0000 0000 0000 ${question} 0001`,
     "another class": `1234 0100 0001 0000 0000 0000 ${question} 0001 0003`,
