@@ -15,12 +15,18 @@ export class Program implements AsyncDisposable {
   #stderr = "";
   #exitCode: number | null = null;
 
-  /** Starts a program in the namespace. `signal` kills it. */
-  constructor(namespace: NetworkNamespace, command: readonly string[], signal: AbortSignal) {
+  /** Starts a program in the namespace. `signal` kills it. `environment` is added to our own. */
+  constructor(
+    namespace: NetworkNamespace,
+    command: readonly string[],
+    signal: AbortSignal,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     const [file, ...parameters] = command;
+    const env = { ...process.env, ...environment };
     this.#name = file;
     this.#child = namespace.run(() =>
-      spawn(file, parameters, { stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" }),
+      spawn(file, parameters, { env, stdio: ["pipe", "pipe", "pipe"], signal, killSignal: "SIGKILL" }),
     );
     this.#child.on("error", () => undefined); // the exit tells as much
     this.#child.stdin.on("error", () => undefined);

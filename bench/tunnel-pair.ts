@@ -27,6 +27,10 @@ export interface TunnelPair {
 /** Opens a tunnel; the processes belong to `resources`. */
 export type OpenTunnel = (hosts: TwoHosts, resources: AsyncDisposableStack, signal: AbortSignal) => Promise<TunnelPair>;
 
+const tunnelProgram = fileURLToPath(new URL("./tunnel-program.ts", import.meta.url));
+/** Code compiled in one run serves the next, threads included, as it does for `bin/warren`. */
+const environment = { NODE_COMPILE_CACHE: fileURLToPath(new URL("../node_modules/.cache/warren", import.meta.url)) };
+
 interface End {
   readonly host: Host;
   readonly peer: Host;
@@ -68,8 +72,7 @@ async function openBoth(
 
 async function openWarrenEnd(end: End, resources: AsyncDisposableStack, signal: AbortSignal): Promise<Program> {
   const { host, peer, privateKey, peerKey } = end;
-  const file = fileURLToPath(new URL("./tunnel-program.ts", import.meta.url));
-  const program = resources.use(new Program(host.namespace, [process.execPath, file], signal));
+  const program = resources.use(new Program(host.namespace, [process.execPath, tunnelProgram], signal, environment));
   const options: TunnelProgramOptions = {
     name: "bench",
     privateKey: privateKey.reveal(),
