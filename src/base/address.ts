@@ -170,7 +170,7 @@ function parseIpv4(text: string): Uint8Array | undefined {
 function parseIpv6(text: string): Uint8Array | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map(parseGroups);
+  const [head, tail] = halves.map((half, i) => parseGroups(half, i === halves.length - 1));
   if (head === undefined) return undefined;
   if (halves.length === 1) return head.length === 16 ? Uint8Array.from(head) : undefined;
   if (tail === undefined || head.length + tail.length > 14) return undefined;
@@ -180,13 +180,13 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** The bytes of colon-separated groups, the last of which may be an IPv4 address in dots (RFC 4291 §2.2). */
-function parseGroups(text: string): number[] | undefined {
+/** The bytes of colon-separated groups. Where they end the address, the last may be IPv4 in dots (RFC 4291 §2.2). */
+function parseGroups(text: string, isEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const bytes: number[] = [];
   const groups = text.split(":");
   for (const [i, group] of groups.entries()) {
-    if (i === groups.length - 1 && group.includes(".")) {
+    if (isEnd && i === groups.length - 1 && group.includes(".")) {
       const dotted = parseIpv4(group);
       if (dotted === undefined) return undefined;
       bytes.push(...dotted);
