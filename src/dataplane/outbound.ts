@@ -238,7 +238,7 @@ export class Outbound {
       const peer = this.#memory.peer(id);
       const keypair = this.#sendingKeypair(peer);
       const padded = this.#padded(ring.length);
-      if (keypair < 0) this.#refuse(id, ring.payload, ring.length);
+      if (keypair < 0) this.#refuse(id);
       else if (batch.open(peer, padded) === 0) this.#drop("peer-no-endpoint", 1);
       else {
         const text = batch.text;
@@ -252,16 +252,15 @@ export class Outbound {
     }
   }
 
-  /** The session ended while main's request was under way: back with it, for a handshake. */
-  #refuse(id: number, packet: number, length: number): void {
+  /**
+   * The session ended, or ran out of numbers, while main's request was under way: what main needs is a new one. The
+   * packet is not sent back, since main, which cannot see the counter, might return it for ever.
+   */
+  #refuse(id: number): void {
+    this.#drop("keypair-expired", 1);
     const ring = this.#memory.outboundToMain;
-    const payload = ring.reserve(length);
-    if (payload < 0) {
-      this.#drop("staging-full", 1);
-      return;
-    }
-    this.#memory.bytes.copyWithin(payload, packet, packet + length);
-    ring.commit(length > 0 ? FromOutbound.stage : FromOutbound.freshen, id, 0);
+    if (ring.reserve(0) < 0) return;
+    ring.commit(FromOutbound.freshen, id, 0);
     this.#posted = true;
   }
 

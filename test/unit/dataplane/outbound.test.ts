@@ -206,7 +206,7 @@ test("what main staged is sealed here, keepalives are empty, and stamps tell the
   assert.equal(bed.peers.transfer(id).sentBytes, 32 + 80 + 96 + 80);
 });
 
-test("a keepalive for a session that has ended becomes a request for a new one", () => {
+test("what is to be sealed for a session that has ended becomes a request for a new one", () => {
   const { bench: bed, id } = bench();
   using _bed = bed;
   bed.keypairs.select(id, undefined);
