@@ -301,15 +301,18 @@ export class Tunnel implements AsyncDisposable {
       case "endpoint-changed":
         peers.setEndpoint(output.peer.id, UdpTransport.encode(output.endpoint));
         break;
-      default:
+      case "handshake-failed":
+        this.#count("peer-unreachable", output.discarded);
+        break;
+      case "handshake-completed":
         break; // for the log, once there is one
     }
   }
 
-  #count(reason: DropReason | undefined): void {
+  #count(reason: DropReason | undefined, packets = 1): void {
     if (reason === undefined) return;
     const { floats } = this.#plane.memory;
-    floats[this.#plane.memory.dropRow("main") + dropReasons.indexOf(reason)]++;
+    floats[this.#plane.memory.dropRow("main") + dropReasons.indexOf(reason)] += packets;
   }
 }
 
