@@ -91,7 +91,7 @@ export class Tunnel implements AsyncDisposable {
   readonly #plane: DataPlane;
   readonly #failure = Promise.withResolvers<VpnError>();
   /** What is to be given back at the end, last taken first. */
-  #resources = new AsyncDisposableStack();
+  readonly #resources = new AsyncDisposableStack();
   #timer: NodeJS.Timeout | undefined;
   #mtu: number;
   #isClosed = false;
@@ -114,7 +114,7 @@ export class Tunnel implements AsyncDisposable {
     resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
     for (const peer of peers) tunnel.addPeer(peer);
     await tunnel.#start();
-    tunnel.#resources = resources.move();
+    tunnel.#resources.use(resources.move());
     return tunnel;
   }
 
