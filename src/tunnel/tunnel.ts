@@ -29,8 +29,8 @@ import { setUpInterface } from "./interface-setup.ts";
 export const defaultMtu = 1420;
 const defaultMaximumPeers = 16_384;
 const lookEveryMs = 1000;
-/** As many handshake messages in one turn mean a flood (wireguard-go: an eighth of its queue of 1,024). */
-const loadThreshold = 128;
+/** As many bytes of handshake messages waiting mean a flood: 128 initiations, an eighth of wireguard-go's queue. */
+const loadThreshold = 128 * 200;
 
 export interface TunnelPeerOptions {
   readonly publicKey: PublicKey;
@@ -208,6 +208,7 @@ export class Tunnel implements AsyncDisposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    for (const peer of [...this.#device.peers]) this.#device.removePeer(bootTime(), peer);
     this.#device.setPrivateKey(bootTime(), undefined);
     for (const output of this.#device.drain()) if (output.kind === "keypair-removed") output.keypair.wipe();
     await this.#resources.disposeAsync();
@@ -245,9 +246,11 @@ export class Tunnel implements AsyncDisposable {
   #requests(): Requests {
     const peerOf = (id: number) => this.#device.peerById(id);
     return {
-      handshake: (message, from) => {
+      handshake: (message, from, waiting) => {
+        if (waiting > loadThreshold) this.#device.noteLoad(bootTime());
         const source = UdpTransport.decode(from);
         if (source !== undefined) this.#count(this.#device.receive(bootTime(), message, source));
+        this.#settle(); // answers leave at once, and a flood of them does not pile up
       },
       stage: (id, packet) => {
         const peer = peerOf(id);
@@ -263,10 +266,7 @@ export class Tunnel implements AsyncDisposable {
         const endpoint = UdpTransport.decode(from);
         if (peer !== undefined && endpoint !== undefined) this.#device.roam(bootTime(), peer, endpoint);
       },
-      settle: (handshakes) => {
-        if (handshakes >= loadThreshold) this.#device.noteLoad(bootTime());
-        this.#look();
-      },
+      settle: () => this.#look(),
       fail: (error) => {
         const failure =
           error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error });
