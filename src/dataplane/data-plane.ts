@@ -35,8 +35,8 @@ export interface DataPlaneOptions {
 
 /** What the workers ask of main. Addresses are socket addresses as the kernel writes them, valid during the call. */
 export interface Requests {
-  /** A handshake message or cookie reply arrived. */
-  handshake(message: Uint8Array, from: Uint8Array): void;
+  /** A handshake message or cookie reply arrived, and `waiting` bytes of such are still to come. */
+  handshake(message: Uint8Array, from: Uint8Array, waiting: number): void;
   /** A packet has a peer but no session. */
   stage(peerId: number, packet: Uint8Array): void;
   /** The first message under a keypair was authentic. */
@@ -45,8 +45,8 @@ export interface Requests {
   freshen(peerId: number): void;
   /** An authentic message of a peer came from another endpoint. */
   roam(peerId: number, from: Uint8Array): void;
-  /** All that was waiting has been asked; `waiting` says how many handshake messages came in this turn. */
-  settle(waiting: number): void;
+  /** A turn's worth has been asked. */
+  settle(): void;
   /** A worker has failed: no packet will pass any more. */
   fail(error: unknown): void;
 }
@@ -179,27 +179,33 @@ export class DataPlane {
     const { words } = this.memory;
     while (!this.#isStopped) {
       const seen = Atomics.load(words, Control.wake);
-      let handshakes = 0;
-      const isDrained = this.#drain(this.memory.inboundToMain, () => handshakes++);
-      const isOutboundDrained = this.#drain(this.memory.outboundToMain, () => undefined);
-      this.#options.requests.settle(handshakes);
-      if (isDrained && isOutboundDrained) await Atomics.waitAsync(words, Control.wake, seen).value;
+      const left = [
+        this.#drain(this.memory.inboundToMain, (ring) => this.#inboundRequest(ring)),
+        this.#drain(this.memory.outboundToMain, (ring) => this.#outboundRequest(ring)),
+        this.#drain(this.memory.handshakes, (ring) => this.#handshake(ring)),
+      ];
+      this.#options.requests.settle();
+      if (!left.includes(true)) await Atomics.waitAsync(words, Control.wake, seen).value;
       else await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  /** Serves up to a turn's worth of one ring; true if it is then empty. */
-  #drain(ring: Ring, countHandshake: () => void): boolean {
+  /** Serves up to a turn's worth of one ring; true if something may be left. */
+  #drain(ring: Ring, serve: (ring: Ring) => void): boolean {
     for (let i = 0; i < recordsPerTurn; i++) {
-      if (this.#isStopped || !ring.next()) return true;
+      if (this.#isStopped || !ring.next()) return false;
       try {
-        if (ring === this.memory.inboundToMain) this.#inboundRequest(ring, countHandshake);
-        else this.#outboundRequest(ring);
+        serve(ring);
       } finally {
         ring.release();
       }
     }
-    return false;
+    return true;
+  }
+
+  #handshake(ring: Ring): void {
+    const from = this.#payload(ring, 0, ring.first);
+    this.#options.requests.handshake(this.#payload(ring, addressRoom, ring.length), from, ring.waiting);
   }
 
   #outboundRequest(ring: Ring): void {
@@ -208,13 +214,9 @@ export class DataPlane {
     else if (ring.kind === FromOutbound.freshen) requests.freshen(ring.first);
   }
 
-  #inboundRequest(ring: Ring, countHandshake: () => void): void {
+  #inboundRequest(ring: Ring): void {
     const { requests } = this.#options;
     switch (ring.kind) {
-      case FromInbound.handshake:
-        countHandshake();
-        requests.handshake(this.#payload(ring, addressRoom, ring.length), this.#payload(ring, 0, ring.first));
-        break;
       case FromInbound.confirm:
         requests.confirm(ring.first >>> 0);
         break;

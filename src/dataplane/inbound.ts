@@ -27,10 +27,11 @@ import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
 /**
- * Kinds of records from this worker to main. `handshake` and `roam` begin with the sender's socket address in
- * `addressRoom` bytes; `first` is the length of that address, or the peer's id, or a local index.
+ * Kinds of records from this worker to main: `first` is the peer's id, for `confirm` the local index. `roam` carries the
+ * new socket address, whose length is in `second`.
  */
-export const FromInbound = { handshake: 1, confirm: 2, roam: 3, freshen: 4 } as const;
+export const FromInbound = { confirm: 1, roam: 2, freshen: 3 } as const;
+/** A handshake record begins with the sender's socket address in this many bytes; `first` is that address's length. */
 export const addressRoom = 32;
 
 const dataType = 4;
@@ -127,12 +128,12 @@ export class Inbound {
   /** Step 2: main answers handshakes. */
   #handshake(at: number, length: number): DropReason | undefined {
     const reader = this.#options.reader;
-    const ring = this.#memory.inboundToMain;
+    const ring = this.#memory.handshakes;
     const payload = ring.reserve(addressRoom + length);
     if (payload < 0) return "handshake-queue-full";
     this.#memory.bytes.set(this.#bytes.subarray(reader.name, reader.name + reader.nameLength), payload);
     this.#memory.bytes.set(this.#bytes.subarray(at, at + length), payload + addressRoom);
-    ring.commit(FromInbound.handshake, reader.nameLength, 0);
+    ring.commit(1, reader.nameLength, 0);
     this.#posted = true;
     return undefined;
   }

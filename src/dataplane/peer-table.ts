@@ -29,7 +29,11 @@ export class PeerTable {
     const record = this.#memory.peer(id);
     Atomics.store(this.#memory.words, (record + PeerRecord.sendingKeypair) >> 2, 0);
     this.#retire(() => {
-      this.#memory.bytes.fill(0, record, record + PeerRecord.size);
+      const { words, bytes } = this.#memory;
+      const version = words[(record + PeerRecord.endpointVersion) >> 2];
+      bytes.fill(0, record, record + PeerRecord.size);
+      // The version goes on, or the outbound worker would take the next peer's endpoint for the one it has loaded.
+      words[(record + PeerRecord.endpointVersion) >> 2] = version + 2;
       this.#free.push(id);
     });
   }

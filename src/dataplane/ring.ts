@@ -108,6 +108,11 @@ export class Ring {
     }
   }
 
+  /** Consumer: bytes of records not yet released, the current one included. */
+  get waiting(): number {
+    return this.#used(undefined);
+  }
+
   /** Consumer: gives the current record's memory back to the producer. */
   release(): void {
     const tail = this.#words[this.#at + tailWord];

@@ -6,7 +6,7 @@
  *     keypairs      one record a keypair: keys, indices, send counter, ages, replay window
  *     index         receiver index -> keypair record: buckets of eight, chosen by the index's low bits
  *     allowed IPs   the trie's nodes
- *     rings         outbound to main, inbound to main, main to outbound
+ *     rings         outbound to main, inbound to main, handshakes to main, main to outbound
  *
  * Pages are taken from the system when first touched, so capacity costs address space, not memory.
  */
@@ -131,6 +131,7 @@ function regions({ maximumPeers }: SharedMemoryLayout) {
     allowedIps: region(Math.max(1 << 20, maximumPeers * allowedIpsBytesPerPeer)),
     outboundToMain: region(ringOverhead + ringCapacity),
     inboundToMain: region(ringOverhead + ringCapacity),
+    handshakes: region(ringOverhead + ringCapacity),
     mainToOutbound: region(ringOverhead + ringCapacity),
     size: (end + 65_535) & ~65_535,
   };
@@ -152,6 +153,8 @@ export class SharedMemory {
   readonly allowedIps: Int32Array;
   readonly outboundToMain: Ring;
   readonly inboundToMain: Ring;
+  /** Inbound to main, apart from the other: strangers can fill it. */
+  readonly handshakes: Ring;
   readonly mainToOutbound: Ring;
   readonly #peers: number;
   readonly #keypairs: number;
@@ -172,6 +175,7 @@ export class SharedMemory {
     this.allowedIps = this.words.subarray(at.allowedIps >> 2, at.outboundToMain >> 2);
     this.outboundToMain = new Ring(this.words, at.outboundToMain, ringCapacity);
     this.inboundToMain = new Ring(this.words, at.inboundToMain, ringCapacity);
+    this.handshakes = new Ring(this.words, at.handshakes, ringCapacity);
     this.mainToOutbound = new Ring(this.words, at.mainToOutbound, ringCapacity);
   }
 

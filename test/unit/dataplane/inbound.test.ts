@@ -114,6 +114,7 @@ test("every kind of bad message is dropped under its own name and reaches neithe
   assert.deepEqual(Object.entries(bed.memory.drops()).sort(), Object.entries(expected).sort());
   assert.deepEqual(bed.fromDevice(), []);
   assert.equal(bed.memory.inboundToMain.next(), false);
+  assert.equal(bed.memory.handshakes.next(), false);
   assert.ok(bed.peers.transfer(id).receivedBytes > 0, "messages that were authentic count as received");
 });
 
@@ -197,16 +198,16 @@ test("the initiator asks for a new handshake on receiving at 165 seconds, the re
   }
 });
 
-test("handshake messages go to main with their sender, until its ring is full", () => {
-  const { bench: bed } = bench();
+test("handshake messages go to main with their sender, until their ring is full, and crowd nothing else out", () => {
+  const { bench: bed, keypair } = bench(false);
   using _bed = bed;
   const initiation = Uint8Array.from({ length: 148 }, (_, i) => (i === 0 ? 1 : i < 4 ? 0 : i));
   const from = sockaddrOf(bed.remote);
   bed.toNetwork(initiation);
   bed.receive();
-  const ring = bed.memory.inboundToMain;
+  const ring = bed.memory.handshakes;
   assert.ok(ring.next());
-  assert.deepEqual([ring.kind, ring.first], [FromInbound.handshake, from.length]);
+  assert.equal(ring.first, from.length);
   assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + from.length), from);
   const message = bed.memory.bytes.slice(ring.payload + addressRoom, ring.payload + ring.length);
   assert.deepEqual(message, initiation);
@@ -215,6 +216,9 @@ test("handshake messages go to main with their sender, until its ring is full", 
     for (let k = 0; k < 100; k++) bed.toNetwork(initiation);
     bed.receive();
   }
+  bed.toNetwork(seal(keypair, 0, nothing));
+  bed.receive();
+  assert.deepEqual(requests(bed), [[FromInbound.confirm, keypair.localIndex | 0]]);
   let taken = 0;
   while (ring.next()) {
     taken++;

@@ -131,6 +131,24 @@ test("a packet for nobody is dropped, one for a peer without a session goes to m
   assert.equal(keypair.sendKey[0], id);
 });
 
+test("a peer that takes the place of another is not sent to the other's endpoint", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(1, 7, 8)); // 127.0.0.1, as before; then nobody's port
+  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(0, 2, 3).fill(9, 3, 4));
+  bed.toDevice(makePacket({}));
+  bed.outbound.batch();
+  assert.deepEqual(bed.fromNetwork(), []);
+  bed.keypairs.remove(keypair);
+  bed.peers.remove(id);
+  assert.equal(bed.peers.add(), id);
+  const successor = bed.addKeypair(id);
+  for (let i = 0; i < 3; i++) bed.peers.setEndpoint(id, sockaddrOf(bed.remote));
+  bed.toDevice(makePacket({}));
+  bed.outbound.batch();
+  assert.equal(bed.fromNetwork().map((message) => open(successor, message)).length, 1);
+});
+
 test("no nonce is taken beyond the limit", () => {
   const { bench: bed, keypair } = bench();
   using _bed = bed;

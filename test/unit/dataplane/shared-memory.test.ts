@@ -130,5 +130,7 @@ test("a peer's number is given again only once it is free, with a clean record",
   assert.equal(peers.add(), ids[2]);
   assert.equal(peers.activity(ids[2]).sentAt, 0);
   const record = memory.peer(ids[2]);
+  assert.ok(memory.words[(record + PeerRecord.endpointVersion) >> 2] > 2, "its version goes on");
+  memory.words[(record + PeerRecord.endpointVersion) >> 2] = 0;
   assert.ok(memory.bytes.subarray(record, record + PeerRecord.size).every((byte) => byte === 0));
 });
