@@ -46,7 +46,7 @@ test("the thread comes back also from an action that throws, and from one inside
   assert.equal(here(), home);
 });
 
-test("an action that returns a promise is refused", async (t) => {
+test("an action that returns a promise is refused", { timeout: 20_000 }, async (t) => {
   if (!requireNamespaces(t)) return;
   using namespace = NetworkNamespace.create();
   assert.throws(
@@ -84,7 +84,9 @@ test("a parameter is set in one namespace alone, and the former value is told", 
   );
 });
 
-test("a namespace is gone with its last descriptor, and the far end of its cable with it", async (t) => {
+test("a namespace is gone with its last descriptor, and the far end of its cable with it", {
+  timeout: 20_000,
+}, async (t) => {
   if (!requireNamespaces(t)) return;
   using near = new Host();
   const far = NetworkNamespace.create();

@@ -49,7 +49,7 @@ test("frames begin with their Ethernet header", (t) => {
   assert.deepEqual([...(frame?.bytes.subarray(12, 15) ?? [])], [0x08, 0x00, 0x45]);
 });
 
-test("packets are handed over as they come", async (t) => {
+test("packets are handed over as they come", { timeout: 20_000 }, async (t) => {
   if (!requireNamespaces(t)) return;
   using network = new SmallNetwork();
   const { home } = network;

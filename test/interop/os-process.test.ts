@@ -9,6 +9,8 @@ import { Host } from "./small-network.ts";
 
 const source = (file: string) => JSON.stringify(new URL(`../../src/os/${file}`, import.meta.url).href);
 
+const MS_REC_SHARED = 0x4000 | 0x10_0000;
+
 /** Runs a program given as text in a process of its own. */
 function start(program: string): ChildProcess {
   return spawn(process.execPath, ["--input-type=module", "--eval", program], { stdio: ["pipe", "pipe", "inherit"] });
@@ -19,7 +21,7 @@ async function firstLine(child: ChildProcess): Promise<string> {
   return String(chunk).trim();
 }
 
-test("a process ends with its parent, however that ends", async () => {
+test("a process ends with its parent, however that ends", { timeout: 20_000 }, async () => {
   // The grandchild keeps our pipe open for as long as it lives.
   const grandchild = `
     import { dieWithParent } from ${source("process.ts")};
@@ -36,7 +38,7 @@ test("a process ends with its parent, however that ends", async () => {
   await once(parent.stdout ?? assert.fail(), "close");
 });
 
-test("a process whose parent has gone already ends at once", async () => {
+test("a process whose parent has gone already ends at once", { timeout: 20_000 }, async () => {
   const child = start(`
     import { dieWithParent } from ${source("process.ts")};
     dieWithParent(process.ppid + 1);
@@ -45,10 +47,10 @@ test("a process whose parent has gone already ends at once", async () => {
   assert.equal(signal, "SIGKILL");
 });
 
-test("a private /run is empty, and what is put there nobody else sees", async (t) => {
+test("a private /run is empty, and what is put there nobody else sees", { timeout: 20_000 }, async (t) => {
   if (!requireNamespaces(t)) return;
   const name = `warren-test-${process.pid}`;
-  const child = start(`
+  const inner = `
     import { existsSync, readdirSync, writeFileSync } from "node:fs";
     import { execFileSync } from "node:child_process";
     import { mountPrivateRun } from ${source("process.ts")};
@@ -56,15 +58,23 @@ test("a private /run is empty, and what is put there nobody else sees", async (t
     const before = readdirSync("/run");
     writeFileSync("/run/${name}", "");
     const inherited = execFileSync("ls", ["/run"], { encoding: "utf8" }).trim();
-    console.log(JSON.stringify({ before, inherited }));
-    process.stdin.resume();`);
-  assert.deepEqual(JSON.parse(await firstLine(child)), { before: [], inherited: name });
+    console.log(JSON.stringify({ before, inherited }));`;
+  // Around it a namespace like that of a host with systemd, where a mount made carelessly spreads; and away from the host.
+  const outer = start(`
+    import { execFileSync } from "node:child_process";
+    import { existsSync } from "node:fs";
+    import { libc } from ${source("libc.ts")};
+    import { mountPrivateRun } from ${source("process.ts")};
+    mountPrivateRun();
+    if (libc.mount("none", "/", "none", ${MS_REC_SHARED}, null) !== 0) throw new Error("not shared");
+    const seen = JSON.parse(execFileSync(process.execPath, ["--input-type=module", "--eval", ${JSON.stringify(inner)}]));
+    console.log(JSON.stringify({ ...seen, spread: existsSync("/run/${name}") }));`);
+  const seen: unknown = JSON.parse(await firstLine(outer));
+  assert.deepEqual(seen, { before: [], inherited: name, spread: false });
   assert.equal(existsSync(`/run/${name}`), false);
-  child.stdin?.end();
-  await once(child, "exit");
 });
 
-test("a process that is killed leaves neither namespace, nor device, nor table", async (t) => {
+test("a process that is killed leaves neither namespace, nor device, nor table", { timeout: 20_000 }, async (t) => {
   if (!requireNamespaces(t)) return;
   const nft = requireProgram(t, "nft", "nftables");
   if (nft === undefined) return;

@@ -50,7 +50,9 @@ test("what is sent into the tunnel is read behind a virtio header", (t) => {
   sendDatagram(sockets, new TextEncoder().encode("hello"), Endpoint.parse("10.8.0.1:53"));
   const packet = host.read();
   assert.equal(packet.length, virtioHeaderSize + 20 + 8 + 5);
-  assert.equal(packet[Virtio.flags], host.tun.offloads.checksum ? needsChecksum : 0);
+  const { checksum, tso4, tso6 } = host.tun.offloads;
+  assert.deepEqual([checksum, tso4, tso6], [true, true, true], "every kernel that runs Node has these");
+  assert.equal(packet[Virtio.flags], needsChecksum);
   assert.equal(packet[virtioHeaderSize], 0x45);
   assert.deepEqual([...packet.subarray(virtioHeaderSize + 16, virtioHeaderSize + 20)], [10, 8, 0, 1]);
   assert.equal(packet.subarray(-5).toString(), "hello");

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { getHeapStatistics } from "node:v8";
@@ -24,6 +25,15 @@ if (isMainThread) {
     assert.equal(poller.ready(0), 0);
   });
 
+  test("waiting ends when the time is over, and not before", () => {
+    using arena = new Arena({ size: 65_536 });
+    using event = EventDescriptor.create();
+    const poller = new Poller(arena, 0, [event.fd]);
+    const before = bootTime();
+    assert.equal(poller.wait(10), 0);
+    assert.ok(bootTime() - before >= 10);
+  });
+
   test("each descriptor has its place: -1 is passed over, a closed one is told", () => {
     using arena = new Arena({ size: 65_536 });
     using event = EventDescriptor.create();
@@ -36,13 +46,12 @@ if (isMainThread) {
     assert.equal(pollerSize(3), 24);
   });
 
-  test("a thread blocked in poll is woken by a signal from another", async () => {
+  test("a thread blocked in poll is woken by a signal from another", { timeout: 20_000 }, async () => {
     using event = EventDescriptor.create();
     const worker = new Worker(new URL(import.meta.url), { workerData: event.fd });
-    const woken = new Promise((resolve) => worker.once("message", resolve));
-    await new Promise((resolve) => worker.once("online", resolve));
+    assert.deepEqual(await once(worker, "message"), ["about to wait"]);
     event.signal();
-    assert.equal(await woken, POLLIN);
+    assert.deepEqual(await once(worker, "message"), [POLLIN]);
     await worker.terminate();
   });
 
@@ -86,6 +95,7 @@ if (isMainThread) {
   const { parentPort } = await import("node:worker_threads");
   using arena = new Arena({ size: 65_536 });
   const poller = new Poller(arena, 0, [workerData]);
+  parentPort?.postMessage("about to wait");
   poller.wait(-1);
   parentPort?.postMessage(poller.ready(0));
 }
