@@ -13,6 +13,7 @@ import { compare } from "./comparison.ts";
 import { requirePrograms, thisMachine, yardstickVersion } from "./machine.ts";
 import { type BenchResult, formatTable, spreadOf } from "./table.ts";
 import { mtu, openWarren, openWireguardGo } from "./tunnel-pair.ts";
+import { TwoHosts } from "./two-hosts.ts";
 
 const usage = "npm run bench -- [--against WIREGUARD_GO] [--pairs 5] [--seconds 4] [--json FILE]";
 
@@ -41,6 +42,7 @@ async function bench({ against: path, pairs: count, seconds, json }: BenchOption
   requirePrograms();
   const against = path === undefined ? null : { name: "wireguard-go" as const, version: yardstickVersion(path) };
   const machine = thisMachine();
+  new TwoHosts()[Symbol.dispose](); // says what to do where namespaces may not be made
   mountPrivateRun(); // wireguard-go keeps its control socket there
   const { signal } = interruption;
   progress("allocation, 25 seconds");
