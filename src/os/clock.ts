@@ -7,15 +7,12 @@ import { type Address, libc } from "./libc.ts";
 
 const CLOCK_BOOTTIME = 7;
 
-/** Bytes that a clock takes in its arena: a struct timespec. */
-export const clockSize = 16;
-
 export class BootClock {
   readonly #words: Int32Array;
   readonly #address: Address;
   readonly #at: number;
 
-  /** Keeps `clockSize` bytes at offset `at`, a multiple of 8, for itself. */
+  /** Keeps the 16 bytes at offset `at`, a multiple of 8, for itself: a struct timespec. */
   constructor(arena: Pick<Arena, "buffer" | "base">, at: number) {
     this.#words = new Int32Array(arena.buffer);
     this.#address = arena.base + at;

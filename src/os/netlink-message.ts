@@ -100,10 +100,6 @@ export function u8(value: number): Uint8Array {
   return Uint8Array.of(value);
 }
 
-export function u16(value: number): Uint8Array {
-  return new Uint8Array(new Uint16Array([value]).buffer);
-}
-
 export function u32(value: number): Uint8Array {
   return new Uint8Array(new Uint32Array([value]).buffer);
 }

@@ -11,7 +11,6 @@ export const POLLIN = 0x01;
 export const POLLOUT = 0x04;
 /** A TUN device that was deleted answers this, and so does a socket with an error to collect. */
 export const POLLERR = 0x08;
-export const POLLHUP = 0x10;
 export const POLLNVAL = 0x20;
 
 /** struct pollfd: the descriptor, what is asked for, what is so. */

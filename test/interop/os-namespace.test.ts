@@ -46,7 +46,7 @@ test("the thread comes back also from an action that throws, and from one inside
   assert.equal(here(), home);
 });
 
-test("an action that returns a promise is refused", { timeout: 20_000 }, async (t) => {
+test("an action that returns a promise is refused", (t) => {
   if (!requireNamespaces(t)) return;
   using namespace = NetworkNamespace.create();
   assert.throws(
