@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { after, beforeEach, test } from "node:test";
+
+const root = dirname(dirname(import.meta.dirname));
+const folder = mkdtempSync(join(tmpdir(), "warren-launcher-"));
+const checkout = join(folder, "a checkout");
+const elsewhere = join(folder, "elsewhere");
+const tools = ["/usr/bin", "/bin"].join(delimiter); // sh and readlink
+
+/** A checkout whose only program says what it was started with. */
+beforeEach(() => {
+  rmSync(folder, { recursive: true });
+  for (const path of ["src/cli", "node_modules/.bin"]) mkdirSync(join(checkout, path), { recursive: true });
+  mkdirSync(elsewhere);
+  cpSync(join(root, "bin"), join(checkout, "bin"), { recursive: true });
+  writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.argv.slice(2).join());\n");
+  writeFileSync(join(checkout, "node_modules/.package-lock.json"), "{}");
+});
+after(() => rmSync(folder, { recursive: true }));
+
+/** A program called node that says what it is and what it was asked to run. */
+function placeNode(path: string, version: string): string {
+  const script = `#!/bin/sh\nif [ "$1" = --version ]; then echo ${version}; else echo "node ${version}: $*"; fi\n`;
+  writeFileSync(join(path, "node"), script, { mode: 0o755 });
+  return path;
+}
+
+function start(launcher: string, path: string, ...parameters: string[]) {
+  const { status, stdout, stderr } = spawnSync(launcher, parameters, { encoding: "utf8", env: { PATH: path } });
+  return { status, stdout, stderr };
+}
+
+const launcher = join(checkout, "bin/warren");
+
+test("a checkout runs its TypeScript with its own node, and passes arguments and status on", () => {
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  assert.deepEqual(start(launcher, tools, "a b", "", "c"), { status: 0, stdout: "a b,,c\n", stderr: "" });
+  writeFileSync(join(checkout, "src/cli/main.ts"), "process.exitCode = 7;\n");
+  assert.equal(start(launcher, tools).status, 7);
+});
+
+test("it is found through links, absolute and relative, one behind the other", () => {
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  symlinkSync(launcher, join(elsewhere, "absolute"));
+  symlinkSync("../a checkout/bin/warren", join(elsewhere, "relative"));
+  symlinkSync("relative", join(elsewhere, "twice"));
+  for (const name of ["absolute", "relative", "twice"]) {
+    assert.deepEqual(start(join(elsewhere, name), tools, name), { status: 0, stdout: `${name}\n`, stderr: "" });
+  }
+});
+
+test("a checkout without packages says how to get them", () => {
+  rmSync(join(checkout, "node_modules/.package-lock.json"));
+  const stderr = `warren: its packages are not installed: run npm ci in ${checkout}\n`;
+  assert.deepEqual(start(launcher, tools), { status: 1, stdout: "", stderr });
+});
+
+test("without a node of its own it takes the one on the PATH, if that is new enough", () => {
+  for (const version of ["v24.12.0", "v24.13.1", "v26.10.0", "v100.0.0"]) {
+    const { status, stdout } = start(launcher, `${placeNode(elsewhere, version)}:${tools}`, "up");
+    assert.equal(status, 0, version);
+    assert.match(stdout, new RegExp(`^node ${version}: .*/src/cli/main.ts up\n$`));
+  }
+  for (const version of ["v20.20.2", "v24.11.9", "v9.0.0"]) {
+    const stderr = `warren: it needs Node 24.12 or newer, and the node on the PATH is ${version}\n`;
+    const path = `${placeNode(elsewhere, version)}:${tools}`;
+    assert.deepEqual(start(launcher, path), { status: 1, stdout: "", stderr });
+  }
+});
+
+test("without any node it says what it needs", () => {
+  for (const program of ["sh", "readlink"]) symlinkSync(`/bin/${program}`, join(elsewhere, program));
+  const stderr = "warren: it needs Node 24.12 or newer, and there is no node on the PATH\n";
+  assert.deepEqual(start(launcher, elsewhere), { status: 1, stdout: "", stderr });
+});
+
+test("the published package runs what was compiled, with the node on the PATH", () => {
+  rmSync(join(checkout, "node_modules"), { recursive: true });
+  rmSync(join(checkout, "src/cli/main.ts"));
+  const { status, stdout } = start(launcher, `${placeNode(elsewhere, "v26.0.0")}:${tools}`, "up");
+  assert.equal(status, 0);
+  assert.match(stdout, /\/src\/cli\/main\.js up\n$/);
+});
+
+test("warren-wg says that it is not there yet, and what to use", () => {
+  const { status, stdout, stderr } = start(join(checkout, "bin/warren-wg"), tools, "wg0");
+  assert.equal(status, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^warren-wg: not built yet: use [^\n]+\n$/);
+});
