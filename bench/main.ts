@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { VpnError } from "../src/base/errors.ts";
 import { mountPrivateRun } from "../src/os/process.ts";
-import { measureAllocation } from "./allocation.ts";
+import { loadSeconds, measureAllocation } from "./allocation.ts";
 import { compare } from "./comparison.ts";
 import { requirePrograms, thisMachine, yardstickVersion } from "./machine.ts";
 import { type BenchResult, formatTable, spreadOf } from "./table.ts";
@@ -45,7 +45,7 @@ async function bench({ against: path, pairs: count, seconds, json }: BenchOption
   new TwoHosts()[Symbol.dispose](); // says what to do where namespaces may not be made
   mountPrivateRun(); // wireguard-go keeps its control socket there
   const { signal } = interruption;
-  progress("allocation, 25 seconds");
+  progress(`allocation, ${loadSeconds} seconds`);
   const allocation = await measureAllocation(signal);
   const pairs = await compare({
     pairs: count,

@@ -102,7 +102,10 @@ export class Program implements AsyncDisposable {
   }
 
   #failure(output = ""): VpnError {
-    const said = (this.#stderr.trim() || output.trim()).split("\n").slice(-3).join(" ");
+    const lines = (this.#stderr.trim() || output.trim()).split("\n");
+    const said = (
+      lines.find((line) => /^\s*("error"|\w*Error|\w+: error)/.test(line)) ?? lines[lines.length - 1]
+    ).trim();
     return new VpnError("not-available", `${this.#name} failed${said === "" ? "" : `: ${said}`}`);
   }
 }
