@@ -1,0 +1,49 @@
+/**
+ * Two hosts on one cable, with the kernel's own counters at hand:
+ *
+ *     left  192.0.2.1, 2001:db8::1  eth0 ------ eth0  192.0.2.2, 2001:db8::2  right
+ */
+import { type AddressFamily, Endpoint, IpAddress } from "../../src/base/address.ts";
+import { Machine } from "./machine.ts";
+
+export class Underlay implements Disposable {
+  readonly left: Machine;
+  readonly right: Machine;
+
+  constructor() {
+    using undo = new DisposableStack();
+    this.left = undo.use(new Machine());
+    this.right = undo.use(new Machine());
+    const peerNamespace = this.right.namespace.fd;
+    this.left.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace });
+    this.left.setUp("eth0", "192.0.2.1/24", "2001:db8::1/64");
+    this.right.setUp("eth0", "192.0.2.2/24", "2001:db8::2/64");
+    undo.move();
+  }
+
+  [Symbol.dispose](): void {
+    this.left[Symbol.dispose]();
+    this.right[Symbol.dispose]();
+  }
+}
+
+/** Where a side of the underlay listens. */
+export function endpointOf(side: "left" | "right", family: AddressFamily, port: number): Endpoint {
+  const host = side === "left" ? 1 : 2;
+  return new Endpoint(IpAddress.parse(family === 4 ? `192.0.2.${host}` : `2001:db8::${host}`), port);
+}
+
+/** How many IP packets a host has cut into fragments, or failed to, since it was made. */
+export function fragmentsMade(host: Machine): number {
+  const v6 = host.proc("net/snmp6");
+  const [names, values] = host
+    .proc("net/snmp")
+    .split("\n")
+    .filter((line) => line.startsWith("Ip:"))
+    .map((line) => line.split(" "));
+  const v4 = (name: string) => Number(values[names.indexOf(name)]);
+  const counter = (name: string) => Number(new RegExp(`^${name}\\s+([0-9]+)$`, "m").exec(v6)?.[1]);
+  const made = v4("FragCreates") + v4("FragFails") + counter("Ip6FragCreates") + counter("Ip6FragFails");
+  if (!Number.isInteger(made)) throw new Error("the kernel's counters of fragments have other names than expected");
+  return made;
+}
