@@ -1,4 +1,7 @@
-/** The measurements: one TCP stream by iperf3 as its receiver saw it, round trips by ping. Both run inside the hosts. */
+/**
+ * The measurements, each by a program inside the hosts: one TCP stream over IPv4 by iperf3, as its receiver saw it, and
+ * round trips over IPv6 by ping.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import { VpnError } from "../src/base/errors.ts";
 import { Program } from "./program.ts";
@@ -27,7 +30,7 @@ export async function measureThroughput(hosts: TwoHosts, seconds: number, signal
   const { a, b } = hosts;
   await using server = new Program(b.namespace, ["iperf3", "-4", "-s", "-1", "-J"], signal);
   await server.until(() => server.listensOn(iperf3Port));
-  const command = ["iperf3", "-4", "-J", "-c", b.address.address.toString(), "-t", String(seconds)];
+  const command = ["iperf3", "-4", "-J", "-c", b.v4.address.toString(), "-t", String(seconds)];
   await using client = new Program(a.namespace, command, signal);
   const [iperf3] = await Promise.all([server.output(), client.output()]);
   const report = JSON.parse(iperf3) as { end?: { sum_received?: { bits_per_second?: number } }; error?: string };
@@ -65,7 +68,7 @@ export async function measureRoundTrips({ a, b }: TwoHosts, count: number, signa
 
 /** The round-trip times that came back, in milliseconds. */
 async function ping(from: Host, to: Host, options: readonly string[], signal: AbortSignal): Promise<number[]> {
-  await using program = new Program(from.namespace, ["ping", "-n", ...options, to.address.address.toString()], signal);
+  await using program = new Program(from.namespace, ["ping", "-6", "-n", ...options, to.v6.address.toString()], signal);
   const text = await program.output().catch(() => ""); // its status is 1 when nothing came back
   signal.throwIfAborted();
   return Array.from(text.matchAll(/time=([0-9.]+) ms/g), ([, time]) => Number(time));

@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createConnection } from "node:net";
 import { fileURLToPath } from "node:url";
-import { Cidr } from "../src/base/address.ts";
 import { VpnError } from "../src/base/errors.ts";
 import { PrivateKey, PublicKey } from "../src/base/keys.ts";
 import { native } from "../src/crypto/native.ts";
@@ -78,8 +77,8 @@ async function openWarrenEnd(end: End, resources: AsyncDisposableStack, signal: 
     privateKey: privateKey.reveal(),
     port: host.endpoint.port,
     mtu,
-    address: host.address.toString(),
-    peer: { publicKey: peerKey.toString(), endpoint: peer.endpoint.toString(), allowedIps: onlyHost(peer).toString() },
+    addresses: [host.v4.toString(), host.v6.toString()],
+    peer: { publicKey: peerKey.toString(), endpoint: peer.endpoint.toString(), allowedIps: allowedIpsOf(peer) },
   };
   program.write(JSON.stringify(options));
   await program.line();
@@ -104,16 +103,16 @@ async function openWireguardGoEnd(
     `listen_port=${host.endpoint.port}`,
     `public_key=${peerKey.hex}`,
     `endpoint=${peer.endpoint}`,
-    `allowed_ip=${onlyHost(peer)}`,
+    ...allowedIpsOf(peer).map((allowed) => `allowed_ip=${allowed}`),
   ]);
   using config = host.namespace.run(InterfaceConfig.open);
   const index = config.links.find(name)?.index ?? 0;
-  host.namespace.run(() => setUpInterface({ index, mtu, addresses: [host.address], routes: [] }));
+  host.namespace.run(() => setUpInterface({ index, mtu, addresses: [host.v4, host.v6], routes: [] }));
   return program;
 }
 
-function onlyHost({ address }: Host): Cidr {
-  return new Cidr(address.address, 32);
+function allowedIpsOf({ v4, v6 }: Host): string[] {
+  return [`${v4.address}/32`, `${v6.address}/128`];
 }
 
 /** wg(8)'s protocol: lines, and an empty one that ends them; the answer's `errno=` is 0 for success. */

@@ -14,8 +14,8 @@ export interface TunnelProgramOptions {
   readonly privateKey: string;
   readonly port: number;
   readonly mtu: number;
-  readonly address: string;
-  readonly peer: { readonly publicKey: string; readonly endpoint: string; readonly allowedIps: string };
+  readonly addresses: readonly string[];
+  readonly peer: { readonly publicKey: string; readonly endpoint: string; readonly allowedIps: readonly string[] };
 }
 
 let tunnel: Tunnel | undefined;
@@ -28,19 +28,19 @@ for await (const line of lines) {
 await tunnel?.close();
 
 function tunnelOptions(options: TunnelProgramOptions): TunnelOptions {
-  const { name, privateKey, port, mtu, address, peer } = options;
+  const { name, privateKey, port, mtu, addresses, peer } = options;
   return {
     name,
     privateKey: PrivateKey.parse(privateKey),
     listenPort: port,
     mtu,
-    addresses: [Cidr.parse(address)],
+    addresses: addresses.map((address) => Cidr.parse(address)),
     maximumPeers: 16,
     peers: [
       {
         publicKey: PublicKey.parse(peer.publicKey),
         endpoint: Endpoint.parse(peer.endpoint),
-        allowedIps: [Cidr.parse(peer.allowedIps)],
+        allowedIps: peer.allowedIps.map((allowed) => Cidr.parse(allowed)),
       },
     ],
   };

@@ -4,7 +4,8 @@
  *
  *     a                                                   b
  *     10.8.0.1 tunnel ── 198.18.0.1 veth ── cable ── veth 198.18.0.2 ── tunnel 10.8.0.2
- *     sends                                               receives
+ *     fd00:8::1                                                                fd00:8::2
+ *     sends                                                                    receives
  */
 import { Cidr, Endpoint } from "../src/base/address.ts";
 import { InterfaceConfig } from "../src/os/interface-config.ts";
@@ -15,8 +16,9 @@ export interface Host {
   readonly namespace: NetworkNamespace;
   /** Where the other host sends the tunnel's datagrams: an address for benchmarks (RFC 2544) and a port. */
   readonly endpoint: Endpoint;
-  /** The host's own address inside the tunnel. */
-  readonly address: Cidr;
+  /** The host's own addresses inside the tunnel. */
+  readonly v4: Cidr;
+  readonly v6: Cidr;
 }
 
 export class TwoHosts implements Disposable {
@@ -30,7 +32,8 @@ export class TwoHosts implements Disposable {
       name,
       namespace: undo.use(NetworkNamespace.create()),
       endpoint: Endpoint.parse(`198.18.0.${number}:${5000 + number}`),
-      address: Cidr.parse(`10.8.0.${number}/24`),
+      v4: Cidr.parse(`10.8.0.${number}/24`),
+      v6: Cidr.parse(`fd00:8::${number}/64`),
     });
     this.a = host("a", 1);
     this.b = host("b", 2);
