@@ -41,6 +41,7 @@ export const dropReasons = [
   "tun-write-failed",
   "message-truncated",
   "keypair-table-full",
+  "peer-removed",
   "packet-too-large",
   // what waited for a handshake that never came about
   "peer-unreachable",

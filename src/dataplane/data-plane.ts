@@ -89,7 +89,12 @@ export class DataPlane {
   async start(): Promise<void> {
     process.on("exit", this.#onExit);
     try {
-      const [ready] = await Promise.all([this.#startWorker("outbound"), this.#startWorker("inbound")]);
+      const started: Promise<WorkerReady>[] = [];
+      for (const role of ["outbound", "inbound"] as const) {
+        started.push(this.#startWorker(role));
+        started.at(-1)?.catch(() => undefined); // should the next one throw, nobody awaits this one
+      }
+      const [ready] = await Promise.all(started);
       this.aead = ready.aead;
     } catch (error) {
       await this.stop();
@@ -108,8 +113,8 @@ export class DataPlane {
     const payload = ring.reserve(packet.length);
     if (payload < 0) return false;
     this.memory.bytes.set(packet, payload);
-    ring.commit(ToOutbound.seal, peerId, 0);
-    this.#wakes[0].signal();
+    ring.commit(ToOutbound.seal, peerId, this.memory.generation(peerId));
+    this.#wakes[0]?.signal();
     return true;
   }
 
@@ -155,23 +160,20 @@ export class DataPlane {
     const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
     const worker = new Worker(file, { workerData: settings, name: `warren-${role}` });
     this.#workers.push(worker);
-    return new Promise((resolve, reject) => {
-      worker.once("message", resolve);
-      worker.on("error", (error) => {
-        reject(error);
-        this.#options.requests.fail(error);
-      });
-      this.#ended.push(
-        new Promise((ended) => {
-          worker.once("exit", () => {
-            reject(new VpnError("worker-failed", `the ${role} worker ended before it began`));
-            if (!this.#isStopped)
-              this.#options.requests.fail(new VpnError("worker-failed", `the ${role} worker ended`));
-            ended();
-          });
-        }),
-      );
+    const { promise, resolve, reject } = Promise.withResolvers<WorkerReady>();
+    const ended = Promise.withResolvers<void>();
+    this.#ended.push(ended.promise);
+    const fail = (error: VpnError) => {
+      reject(error);
+      if (!this.#isStopped) this.#options.requests.fail(error);
+    };
+    worker.once("message", resolve);
+    worker.on("error", (error) => fail(fromWorker(error, role)));
+    worker.once("exit", () => {
+      fail(new VpnError("worker-failed", `the ${role} worker ended`));
+      ended.resolve();
     });
+    return promise;
   }
 
   /** Serves the rings until the end. Between turns main is asleep, or does something else. */
@@ -185,7 +187,9 @@ export class DataPlane {
         this.#drain(this.memory.handshakes, (ring) => this.#handshake(ring)),
       ];
       this.#options.requests.settle();
-      if (!left.includes(true)) await Atomics.waitAsync(words, Control.wake, seen).value;
+      const sleep = left.includes(true) ? undefined : Atomics.waitAsync(words, Control.wake, seen);
+      // Something may have come meanwhile: then go on, but let timers and signals have their turn, flood or not.
+      if (sleep?.async === true) await sleep.value;
       else await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -210,23 +214,18 @@ export class DataPlane {
 
   #outboundRequest(ring: Ring): void {
     const { requests } = this.#options;
+    if (ring.second !== this.memory.generation(ring.first)) return; // made for a peer that is gone
     if (ring.kind === FromOutbound.stage) requests.stage(ring.first, this.#payload(ring, 0, ring.length));
     else if (ring.kind === FromOutbound.freshen) requests.freshen(ring.first);
   }
 
   #inboundRequest(ring: Ring): void {
     const { requests } = this.#options;
-    switch (ring.kind) {
-      case FromInbound.confirm:
-        requests.confirm(ring.first >>> 0);
-        break;
-      case FromInbound.roam:
-        requests.roam(ring.first, this.#payload(ring, 0, ring.second));
-        break;
-      case FromInbound.freshen:
-        requests.freshen(ring.first);
-        break;
-    }
+    if (ring.kind === FromInbound.confirm) requests.confirm(ring.first >>> 0);
+    else if (ring.second !== this.memory.generation(ring.first))
+      return; // made for a peer that is gone
+    else if (ring.kind === FromInbound.roam) requests.roam(ring.first, this.#payload(ring, 0, ring.length));
+    else requests.freshen(ring.first);
   }
 
   /** A copy: shared memory is no place for what others keep. */
@@ -243,4 +242,13 @@ export class DataPlane {
     this.#collecting = undefined;
     if (this.#reclaimer.collect() > 0) this.#collecting = setTimeout(() => this.#collect(), collectAgainMs).unref();
   }
+}
+
+/** An error loses its class on its way out of a thread, but not what it says. */
+function fromWorker(error: unknown, role: string): VpnError {
+  const { code, message, remedy } = error as Partial<VpnError>;
+  return new VpnError(code ?? "worker-failed", message ?? `the ${role} worker failed`, {
+    cause: error,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
 }

@@ -54,7 +54,7 @@ export interface BatchOptions {
 }
 
 export class DatagramBatch {
-  /** Messages given up because the kernel refused them. */
+  /** Messages given up because the kernel refused them, until whoever counts them sets it back. */
   refused: number = 0;
   /** Messages sent, and calls it took. */
   sent: number = 0;
@@ -172,9 +172,9 @@ export class DatagramBatch {
     if (peer === this.#peer && version === this.#endpointVersion) return this.#fd >= 0;
     let length: number;
     for (;;) {
-      length = shared[(peer + PeerRecord.endpointLength) >> 2];
+      length = Atomics.load(shared, (peer + PeerRecord.endpointLength) >> 2);
       for (let i = 0; i < PeerRecord.endpointRoom; i += 4) {
-        this.#words[(scratch + name + i) >> 2] = shared[(peer + PeerRecord.endpoint + i) >> 2];
+        this.#words[(scratch + name + i) >> 2] = Atomics.load(shared, (peer + PeerRecord.endpoint + i) >> 2);
       }
       const after = Atomics.load(shared, versionWord);
       if (after === version && (version & 1) === 0) break;

@@ -27,8 +27,8 @@ import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
 /**
- * Kinds of records from this worker to main: `first` is the peer's id, for `confirm` the local index. `roam` carries the
- * new socket address, whose length is in `second`.
+ * Kinds of records from this worker to main: `first` is the peer's id and `second` its generation, for `confirm` the
+ * local index alone. `roam` carries the new socket address.
  */
 export const FromInbound = { confirm: 1, roam: 2, freshen: 3 } as const;
 /** A handshake record begins with the sender's socket address in this many bytes; `first` is that address's length. */
@@ -68,6 +68,8 @@ export class Inbound {
   readonly #bytes: Uint8Array;
   readonly #drops: number;
   #posted = false;
+  /** The peer that main was last told of in this batch: the next message, too, comes from where main will look. */
+  #roamed = -1;
 
   constructor(options: InboundOptions) {
     this.#options = options;
@@ -81,6 +83,7 @@ export class Inbound {
   batch(fd: number): boolean {
     const reader = this.#options.reader;
     let more = true;
+    this.#roamed = -1;
     for (let i = 0; i < batchesPerTurn; i++) {
       this.calls++;
       const outcome = reader.read(fd);
@@ -177,7 +180,7 @@ export class Inbound {
     if (!this.#isFrom(peer)) this.#roam(id);
     if (now < floats[(keypair + KeypairRecord.rekeyReceivingAt) >> 3]) return;
     if (now - floats[(keypair + KeypairRecord.inboundAskedAt) >> 3] < askAgainAfterMs || ring.reserve(0) < 0) return;
-    ring.commit(FromInbound.freshen, id, 0);
+    ring.commit(FromInbound.freshen, id, this.#memory.generation(id));
     floats[(keypair + KeypairRecord.inboundAskedAt) >> 3] = now;
     this.#posted = true;
   }
@@ -196,10 +199,12 @@ export class Inbound {
   #roam(id: number): void {
     const reader = this.#options.reader;
     const ring = this.#memory.inboundToMain;
-    const payload = ring.reserve(addressRoom);
+    if (id === this.#roamed) return;
+    const payload = ring.reserve(reader.nameLength);
     if (payload < 0) return; // told again with the next message
+    this.#roamed = id;
     this.#memory.bytes.set(this.#bytes.subarray(reader.name, reader.name + reader.nameLength), payload);
-    ring.commit(FromInbound.roam, id, reader.nameLength);
+    ring.commit(FromInbound.roam, id, this.#memory.generation(id));
     this.#posted = true;
   }
 

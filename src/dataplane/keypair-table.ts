@@ -1,5 +1,6 @@
 /** Main's hand on the keypair records in shared memory: fills them, publishes them, takes them back and erases them. */
 
+import { wipe } from "../base/bytes.ts";
 import {
   KeepaliveTimeout,
   type Milliseconds,
@@ -35,6 +36,7 @@ export class KeypairTable {
     bytes.fill(0, record, record + KeypairRecord.size);
     bytes.set(keypair.sendKey, record + KeypairRecord.sendKey);
     bytes.set(keypair.receiveKey, record + KeypairRecord.receiveKey);
+    wipe(keypair.sendKey, keypair.receiveKey); // from here on the record, which no core dump shows, holds the only copy
     words[(record + KeypairRecord.localIndex) >> 2] = keypair.localIndex;
     words[(record + KeypairRecord.remoteIndex) >> 2] = keypair.remoteIndex;
     words[(record + KeypairRecord.peer) >> 2] = peerId;

@@ -27,9 +27,9 @@ import type { DatagramBatch } from "./datagram-batch.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { Control, KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
-/** Kinds of records from this worker to main. `first` is the peer's id. */
+/** Kinds of records from this worker to main. `first` is the peer's id, `second` its generation. */
 export const FromOutbound = { stage: 1, freshen: 2 } as const;
-/** Kinds of records from main to this worker. `first` is the peer's id, the payload a packet; empty is a keepalive. */
+/** Records from main to this worker: likewise, and the payload is a packet; empty, it is a keepalive. */
 export const ToOutbound = { seal: 1 } as const;
 
 /** Bytes that one read may bring: the virtio header and the largest packet there is (RFC 8200 §3). */
@@ -87,12 +87,20 @@ export class Outbound {
       else {
         const error = errno();
         if (error === Errno.EINTR) continue;
+        if (error === Errno.EINVAL) {
+          this.#drop("offload-malformed", 1); // a packet of a kind that the virtio header has no name for
+          continue;
+        }
         more = false;
         if (error !== Errno.EAGAIN) this.deviceGone = error;
         break;
       }
     }
     batch.flush();
+    if (batch.refused > 0) {
+      this.#drop("send-failed", batch.refused);
+      batch.refused = 0;
+    }
     if (this.#posted) {
       this.#posted = false;
       this.#memory.wakeMain();
@@ -204,7 +212,7 @@ export class Outbound {
     if (!isOld || now - floats[(keypair + KeypairRecord.outboundAskedAt) >> 3] < askAgainAfterMs) return;
     const ring = this.#memory.outboundToMain;
     if (ring.reserve(0) < 0) return; // asked again with the next packet
-    ring.commit(FromOutbound.freshen, id, 0);
+    ring.commit(FromOutbound.freshen, id, this.#memory.generation(id));
     floats[(keypair + KeypairRecord.outboundAskedAt) >> 3] = now;
     this.#posted = true;
   }
@@ -224,7 +232,7 @@ export class Outbound {
         return;
       }
       this.#memory.bytes.set(this.#bytes.subarray(batch.text, batch.text + length), payload);
-      ring.commit(FromOutbound.stage, id, 0);
+      ring.commit(FromOutbound.stage, id, this.#memory.generation(id));
       this.#posted = true;
     }
   }
@@ -238,7 +246,8 @@ export class Outbound {
       const peer = this.#memory.peer(id);
       const keypair = this.#sendingKeypair(peer);
       const padded = this.#padded(ring.length);
-      if (keypair < 0) this.#refuse(id);
+      if (ring.second !== this.#memory.generation(id)) this.#drop("peer-removed", 1);
+      else if (keypair < 0) this.#refuse(id);
       else if (batch.open(peer, padded) === 0) this.#drop("peer-no-endpoint", 1);
       else {
         const text = batch.text;
@@ -260,7 +269,7 @@ export class Outbound {
     this.#drop("keypair-expired", 1);
     const ring = this.#memory.outboundToMain;
     if (ring.reserve(0) < 0) return;
-    ring.commit(FromOutbound.freshen, id, 0);
+    ring.commit(FromOutbound.freshen, id, this.#memory.generation(id));
     this.#posted = true;
   }
 

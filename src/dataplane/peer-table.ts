@@ -31,21 +31,27 @@ export class PeerTable {
     this.#retire(() => {
       const { words, bytes } = this.#memory;
       const version = words[(record + PeerRecord.endpointVersion) >> 2];
+      const generation = this.#memory.generation(id);
       bytes.fill(0, record, record + PeerRecord.size);
-      // The version goes on, or the outbound worker would take the next peer's endpoint for the one it has loaded.
+      // Both go on: the outbound worker would take the next peer's endpoint for the one it has loaded, and a request
+      // that still lies in a ring would be served for the next peer.
       words[(record + PeerRecord.endpointVersion) >> 2] = version + 2;
+      words[(record + PeerRecord.generation) >> 2] = generation + 1;
       this.#free.push(id);
     });
   }
 
   /** Publishes where a peer is: a socket address as the kernel takes it. */
   setEndpoint(id: number, address: Uint8Array): void {
-    const { words, bytes } = this.#memory;
+    const { words } = this.#memory;
     const record = this.#memory.peer(id);
+    const padded = new Uint8Array(PeerRecord.endpointRoom);
+    padded.set(address);
+    const name = new Int32Array(padded.buffer);
+    // Atomics throughout: on arm64 a plain store may pass the one that says the address is being written.
     Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1); // odd: readers wait
-    words[(record + PeerRecord.endpointLength) >> 2] = address.length;
-    bytes.fill(0, record + PeerRecord.endpoint, record + PeerRecord.endpoint + PeerRecord.endpointRoom);
-    bytes.set(address, record + PeerRecord.endpoint);
+    Atomics.store(words, (record + PeerRecord.endpointLength) >> 2, address.length);
+    for (const [i, word] of name.entries()) Atomics.store(words, ((record + PeerRecord.endpoint) >> 2) + i, word);
     Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1);
   }
 

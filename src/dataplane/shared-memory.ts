@@ -4,7 +4,7 @@
  *     control       stop flag, wake-up counter, epochs, MTU, drop counters, worker statistics
  *     peers         one record a peer: sending keypair, endpoint, activity stamps, byte counters
  *     keypairs      one record a keypair: keys, indices, send counter, ages, replay window
- *     index         receiver index -> keypair record: buckets of eight, chosen by the index's low bits
+ *     index         receiver index -> keypair record: buckets of sixteen, chosen by the index's low bits
  *     allowed IPs   the trie's nodes
  *     rings         outbound to main, inbound to main, handshakes to main, main to outbound
  *
@@ -70,6 +70,8 @@ export const PeerRecord = {
   receivedAt: 72,
   unansweredSince: 80,
   unacknowledgedSince: 88,
+  /** Word: counts the peers that had this record, so that a request made for one is not served for the next. Main. */
+  generation: 40,
   /** Float: bytes of data messages sent. Outbound writes. */
   sentBytes: 96,
   /** Float: bytes of data messages received. Inbound writes. */
@@ -102,7 +104,7 @@ export const KeypairRecord = {
   replayWindow: 136,
 } as const;
 
-const indexWays = 8;
+const indexWays = 16;
 const ringCapacity = 1 << 19;
 const allowedIpsBytesPerPeer = 2048;
 
@@ -182,6 +184,11 @@ export class SharedMemory {
   /** Byte offset of a peer's record. */
   peer(id: number): number {
     return this.#peers + id * PeerRecord.size;
+  }
+
+  /** Which of the peers that had this number it stands for now. */
+  generation(peerId: number): number {
+    return this.words[(this.peer(peerId) + PeerRecord.generation) >> 2];
   }
 
   /** Byte offset of a keypair's record. */

@@ -136,11 +136,14 @@ function runOutbound(worker: Worker): void {
   });
   const waitWritable = (fd: number): boolean => {
     const sender = writable[fd === sockets.v4 ? 0 : 1];
-    do {
+    while (!worker.isStopped) {
       sender.wait(-1);
-      if (sender.ready(1) !== 0) hasRequests = requests.drainInto(spare) || hasRequests;
-    } while (!worker.isStopped && sender.ready(0) === 0);
-    return !worker.isStopped;
+      worker.tick(); // keys grow old while the network is slow
+      if (sender.ready(0) !== 0) return true;
+      // Once told to end it stays told: a signal that was drained would be missed by the next wait.
+      if (!worker.isStopped) hasRequests = requests.drainInto(spare) || hasRequests;
+    }
+    return false;
   };
   let hasRequests = false;
   const batch = new DatagramBatch({

@@ -24,6 +24,7 @@ const MAP_SHARED = 0x01;
 const MAP_FIXED = 0x10;
 const MAP_FIXED_NOREPLACE = 0x10_0000;
 const MFD_CLOEXEC = 1;
+const MADV_REMOVE = 9;
 const MADV_DONTDUMP = 16;
 
 export interface ArenaOptions {
@@ -66,8 +67,12 @@ export class Arena implements Disposable {
     return this.memory.buffer;
   }
 
-  /** Gives the low mapping back. No foreign call may be under way or follow. V8 frees the memory itself. */
+  /**
+   * Erases the contents and gives the low mapping back. No foreign call may be under way or follow. V8 unmaps its own
+   * once nobody refers to it; until then it reads zeros.
+   */
   [Symbol.dispose](): void {
+    libc.madvise(this.base, this.size, MADV_REMOVE); // frees the pages under both mappings at once
     if (this.#alias) libc.munmap(this.base, this.size);
   }
 }

@@ -119,7 +119,8 @@ export class AllowedIps {
     while (node !== 0) {
       const length = words[node + bits];
       if (length !== 0 && (address ^ words[node]) >>> (32 - length) !== 0) break;
-      if (words[node + owner] !== 0) found = words[node + owner];
+      const peer = words[node + owner]; // read once: a writer may clear it in between
+      if (peer !== 0) found = peer;
       node = words[node + link + ((address >>> (31 - length)) & 1)] * allowedIpsNodeWords;
     }
     return found - 1;
@@ -139,7 +140,8 @@ export class AllowedIps {
       const word = whole === 0 ? a : whole === 1 ? b : whole === 2 ? c : d;
       const rest = length & 31;
       if (rest !== 0 && (word ^ words[node + whole]) >>> (32 - rest) !== 0) break;
-      if (words[node + owner] !== 0) found = words[node + owner];
+      const peer = words[node + owner]; // read once: a writer may clear it in between
+      if (peer !== 0) found = peer;
       node = words[node + link + ((word >>> (31 - rest)) & 1)] * allowedIpsNodeWords;
     }
     return found - 1;

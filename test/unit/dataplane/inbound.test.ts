@@ -175,7 +175,7 @@ test("main hears that a peer moved, but not from a forgery", () => {
   const ring = bed.memory.inboundToMain;
   assert.ok(ring.next());
   assert.deepEqual([ring.kind, ring.first], [FromInbound.roam, id]);
-  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.second), sockaddrOf(bed.remote));
+  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), sockaddrOf(bed.remote));
 });
 
 test("the initiator asks for a new handshake on receiving at 165 seconds, the responder never", () => {

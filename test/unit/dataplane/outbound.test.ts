@@ -149,6 +149,30 @@ test("a peer that takes the place of another is not sent to the other's endpoint
   assert.equal(bed.fromNetwork().map((message) => open(successor, message)).length, 1);
 });
 
+test("a packet that main staged for one peer is never sealed for the next of that number", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  bed.memory.bytes.set(makePacket({}), bed.memory.mainToOutbound.reserve(40));
+  bed.memory.mainToOutbound.commit(ToOutbound.seal, id, bed.memory.generation(id));
+  bed.keypairs.remove(keypair);
+  bed.peers.remove(id);
+  assert.equal(bed.peers.add(), id);
+  bed.addKeypair(id);
+  bed.peers.setEndpoint(id, sockaddrOf(bed.remote));
+  bed.outbound.batch();
+  assert.deepEqual(bed.fromNetwork(), []);
+  assert.deepEqual(bed.memory.drops(), { "peer-removed": 1 });
+});
+
+test("what the network refuses is counted, each message once", () => {
+  const { bench: bed, id } = bench();
+  using _bed = bed;
+  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(0, 2, 4)); // port 0: EINVAL
+  for (let i = 0; i < 5; i++) bed.toDevice(makePacket({ payload: new Uint8Array(8) }));
+  bed.outbound.batch();
+  assert.deepEqual(bed.memory.drops(), { "send-failed": 5 });
+});
+
 test("no nonce is taken beyond the limit", () => {
   const { bench: bed, keypair } = bench();
   using _bed = bed;

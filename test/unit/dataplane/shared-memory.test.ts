@@ -131,6 +131,8 @@ test("a peer's number is given again only once it is free, with a clean record",
   assert.equal(peers.activity(ids[2]).sentAt, 0);
   const record = memory.peer(ids[2]);
   assert.ok(memory.words[(record + PeerRecord.endpointVersion) >> 2] > 2, "its version goes on");
+  assert.equal(memory.generation(ids[2]), 1, "what was asked for its predecessor is told apart");
   memory.words[(record + PeerRecord.endpointVersion) >> 2] = 0;
+  memory.words[(record + PeerRecord.generation) >> 2] = 0;
   assert.ok(memory.bytes.subarray(record, record + PeerRecord.size).every((byte) => byte === 0));
 });

@@ -113,6 +113,8 @@ export class Workbench implements Disposable {
     const keys = { remoteIndex: 0xfedc_ba98, sendKey, receiveKey };
     const keypair = new Keypair({ keys, localIndex, isInitiator, createdAt: this.clock[0] });
     this.keypairs.add(id, keypair);
+    keypair.sendKey.set(keys.sendKey.map((_, i) => i + id)); // the table has wiped them; the test is the peer
+    keypair.receiveKey.set(keys.receiveKey.map((_, i) => 200 - i - id));
     this.keypairs.select(id, keypair);
     return keypair;
   }
