@@ -29,6 +29,8 @@ import { setUpInterface } from "./interface-setup.ts";
 export const defaultMtu = 1420;
 const defaultMaximumPeers = 16_384;
 const lookEveryMs = 1000;
+/** After requests: a look costs time for every live peer, so that strangers must not make us look at each datagram. */
+const lookSoonMs = 50;
 /** As many bytes of handshake messages waiting mean a flood: 128 initiations, an eighth of wireguard-go's queue. */
 const loadThreshold = 128 * 200;
 
@@ -94,7 +96,9 @@ export class Tunnel implements AsyncDisposable {
   readonly #resources = new AsyncDisposableStack();
   #timer: NodeJS.Timeout | undefined;
   #mtu: number;
-  #isClosed = false;
+  #isEnding = false;
+  #isLookingSoon = false;
+  #closed: Promise<void> | undefined;
 
   /**
    * Makes the interface and brings it up; resolves when packets can pass. Throws a `VpnError` that says what is missing
@@ -111,6 +115,7 @@ export class Tunnel implements AsyncDisposable {
     if (options.forward === true) resources.use(Forwarding.enable(tun.name, addresses));
     const tunnel = new Tunnel(options, tun, transport);
     resources.defer(() => tunnel.#plane.stop());
+    resources.defer(() => tunnel.#forget());
     resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
     for (const peer of peers) tunnel.addPeer(peer);
     await tunnel.#start();
@@ -152,22 +157,27 @@ export class Tunnel implements AsyncDisposable {
 
   /** Adds a peer. Allowed IPs that another peer had move to this one. Throws `invalid-argument`, `not-available`. */
   addPeer(options: TunnelPeerOptions): void {
-    const now = bootTime();
-    const id = this.#plane.peers.add();
+    const { publicKey, presharedKey, endpoint, allowedIps, persistentKeepaliveSeconds: seconds = 0 } = options;
+    const { peers } = this.#plane;
+    const id = peers.add();
     try {
-      const seconds = options.persistentKeepaliveSeconds ?? 0;
-      this.#device.addPeer(now, {
+      this.#device.addPeer(bootTime(), {
         id,
-        publicKey: options.publicKey,
-        activity: this.#plane.peers.activity(id),
-        ...(options.presharedKey === undefined ? {} : { presharedKey: options.presharedKey }),
-        ...(options.endpoint === undefined ? {} : { endpoint: options.endpoint }),
+        publicKey,
+        activity: peers.activity(id),
+        ...(presharedKey === undefined ? {} : { presharedKey }),
+        ...(endpoint === undefined ? {} : { endpoint }),
         ...(seconds === 0 ? {} : { persistentKeepaliveMs: 1000 * seconds }),
       });
-      if (options.endpoint !== undefined) this.#plane.peers.setEndpoint(id, UdpTransport.encode(options.endpoint));
-      for (const allowed of options.allowedIps) this.#plane.allowedIps.insert(allowed, id);
     } catch (error) {
-      this.removePeer(options.publicKey);
+      peers.remove(id);
+      throw error;
+    }
+    if (endpoint !== undefined) peers.setEndpoint(id, UdpTransport.encode(endpoint));
+    try {
+      for (const allowed of allowedIps) this.#plane.allowedIps.insert(allowed, id);
+    } catch (error) {
+      this.removePeer(publicKey);
       throw error;
     }
     this.#settle();
@@ -204,14 +214,9 @@ export class Tunnel implements AsyncDisposable {
   }
 
   /** Ends the workers, erases all keys, removes the interface and what was set up around it. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
-    for (const peer of [...this.#device.peers]) this.#device.removePeer(bootTime(), peer);
-    this.#device.setPrivateKey(bootTime(), undefined);
-    for (const output of this.#device.drain()) if (output.kind === "keypair-removed") output.keypair.wipe();
-    await this.#resources.disposeAsync();
+  close(): Promise<void> {
+    this.#closed ??= this.#resources.disposeAsync();
+    return this.#closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -232,14 +237,32 @@ export class Tunnel implements AsyncDisposable {
 
   /** Sees to whatever is due, and sleeps until the next deadline, or until the stamps are to be looked at again. */
   #look(): void {
-    if (this.#isClosed) return;
+    if (this.#isEnding) return;
     const now = bootTime();
     this.#device.expire(now);
     this.#settle();
     const deadline = this.#device.nextDeadline() ?? Number.POSITIVE_INFINITY;
+    this.#isLookingSoon = false;
     const waitMs = Math.min(lookEveryMs, Math.max(1, deadline - now));
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#look(), waitMs);
+  }
+
+  /** The first step of the end: no deadline is met any more, and every peer and key is forgotten. */
+  #forget(): void {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+    for (const peer of [...this.#device.peers]) this.removePeer(peer.publicKey);
+    this.#device.setPrivateKey(bootTime(), undefined);
+    this.#settle();
+  }
+
+  /** Looks before long: what the workers asked for may have brought a deadline nearer than the one slept for. */
+  #lookSoon(): void {
+    if (this.#isEnding || this.#isLookingSoon) return;
+    this.#isLookingSoon = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), lookSoonMs);
   }
 
   /** What the workers ask, put to the protocol. */
@@ -266,7 +289,10 @@ export class Tunnel implements AsyncDisposable {
         const endpoint = UdpTransport.decode(from);
         if (peer !== undefined && endpoint !== undefined) this.#device.roam(bootTime(), peer, endpoint);
       },
-      settle: () => this.#look(),
+      settle: () => {
+        this.#settle();
+        this.#lookSoon();
+      },
       fail: (error) => {
         const failure =
           error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error });
