@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { yardstickVersion } from "../../../bench/machine.ts";
+import { VpnError } from "../../../src/base/errors.ts";
+
+/** A program that prints a line, whatever it is asked. */
+function printing(t: TestContext, line: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "warren-bench-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "wireguard-go");
+  writeFileSync(file, `#!/bin/sh\necho '${line}'\n`, { mode: 0o755 });
+  return file;
+}
+
+for (const version of ["v0.0.20250522", "0.0.20260101"]) {
+  test(`wireguard-go ${version} is a yardstick`, (t) => {
+    assert.equal(yardstickVersion(printing(t, `wireguard-go ${version}`)), version.replace("v", ""));
+  });
+}
+
+const refused: [what: string, line: string, complaint: RegExp][] = [
+  ["one without offloads", "wireguard-go v0.0.20220316", /is wireguard-go 0\.0\.20220316, too old/],
+  ["the last of 2024", "wireguard-go v0.0.20241231", /too old/],
+  ["one that names no date", "wireguard-go devel", /names no version/],
+  ["another program", "boringtun 0.6.0", /names no version/],
+];
+for (const [what, line, complaint] of refused) {
+  test(`refuses ${what} in one line`, (t) => {
+    const isRefusal = (error: unknown) =>
+      error instanceof VpnError &&
+      error.code === "invalid-argument" &&
+      complaint.test(error.line) &&
+      error.line.includes("--against") &&
+      !error.line.includes("\n");
+    assert.throws(() => yardstickVersion(printing(t, line)), isRefusal);
+  });
+}
+
+test("refuses what cannot be run", () => {
+  assert.throws(() => yardstickVersion("/nowhere/wireguard-go"), /^VpnError: cannot run \/nowhere\/wireguard-go/);
+});
