@@ -12,14 +12,14 @@ import { PresharedKey, PrivateKey, PublicKey } from "../../src/base/keys.ts";
 import { native } from "../../src/crypto/native.ts";
 import type { Machine } from "./machine.ts";
 import { endpointOf, Underlay } from "./underlay.ts";
-import { WarrenProcess } from "./warren-process.ts";
+import { type WarrenOptions, WarrenProcess } from "./warren-process.ts";
 import { WireguardGo } from "./wireguard-go.ts";
 
 export const inside = { left: { 4: "10.8.0.1", 6: "fd08::1" }, right: { 4: "10.8.0.2", 6: "fd08::2" } } as const;
 export const families: readonly AddressFamily[] = [4, 6];
 const ports = { left: 5001, right: 5002 } as const;
 
-export interface TunnelPairOptions {
+export interface TunnelPairOptions extends WarrenOptions {
   /** Which wireguard-go. */
   readonly program: string;
   readonly initiator?: "warren" | "wireguard-go";
@@ -28,8 +28,8 @@ export interface TunnelPairOptions {
   readonly presharedKey?: boolean;
   readonly warrenMtu?: number;
   readonly peerMtu?: number;
-  /** More arguments for `warren up`. */
-  readonly arguments?: readonly string[];
+  /** One that is there already; the pair takes it over. */
+  readonly underlay?: Underlay;
 }
 
 let made = 0;
@@ -46,7 +46,7 @@ export class TunnelPair implements Disposable {
   static async open(options: TunnelPairOptions): Promise<TunnelPair> {
     const { program, initiator = "warren", outside = 4, warrenMtu = 1420, peerMtu = 1420 } = options;
     using undo = new DisposableStack();
-    const underlay = undo.use(new Underlay());
+    const underlay = undo.use(options.underlay ?? new Underlay());
     const keys = { warren: new PrivateKey(randomBytes(32)), peer: new PrivateKey(randomBytes(32)) };
     const psk = options.presharedKey === true ? new PresharedKey(randomBytes(32)) : PresharedKey.none;
     const config = [
@@ -72,7 +72,7 @@ export class TunnelPair implements Disposable {
     ];
     const name = uniqueName();
     const [warren, peer] = await Promise.all([
-      WarrenProcess.start(underlay.left, "wg0", config, ...(options.arguments ?? [])),
+      WarrenProcess.start(underlay.left, "wg0", config, options),
       WireguardGo.start(underlay.right, program, name, settings),
     ]);
     underlay.right.config.links.set(underlay.right.indexOf(name), { mtu: peerMtu });

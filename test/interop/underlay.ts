@@ -4,6 +4,7 @@
  *     left  192.0.2.1, 2001:db8::1  eth0 ------ eth0  192.0.2.2, 2001:db8::2  right
  */
 import { type AddressFamily, Endpoint, IpAddress } from "../../src/base/address.ts";
+import { Sysctl } from "../../src/os/sysctl.ts";
 import { Machine } from "./machine.ts";
 
 export class Underlay implements Disposable {
@@ -31,6 +32,13 @@ export class Underlay implements Disposable {
 export function endpointOf(side: "left" | "right", family: AddressFamily, port: number): Endpoint {
   const host = side === "left" ? 1 : 2;
   return new Endpoint(IpAddress.parse(family === 4 ? `192.0.2.${host}` : `2001:db8::${host}`), port);
+}
+
+/** Whether a host forwards IPv4 and IPv6. */
+export function forwardingOf(host: Machine): string {
+  return host.namespace.run(() =>
+    [Sysctl.get("net/ipv4/ip_forward"), Sysctl.get("net/ipv6/conf/all/forwarding")].join(),
+  );
 }
 
 /** How many IP packets a host has cut into fragments, or failed to, since it was made. */

@@ -6,10 +6,18 @@ import type { Machine, Outcome, Program } from "./machine.ts";
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 /** The command that runs `warren` from this checkout. */
-export const warren: readonly string[] = [process.execPath, main];
+export function warrenCommand(nodeArguments: readonly string[], ...parameters: readonly string[]): string[] {
+  return [process.execPath, ...nodeArguments, main, ...parameters];
+}
+
+export interface WarrenOptions {
+  /** More arguments for `warren up`. */
+  readonly arguments?: readonly string[];
+  readonly nodeArguments?: readonly string[];
+}
 
 export interface Stopped extends Outcome {
-  /** From the signal to the end of the process. */
+  /** From what ended it to the end of the process. */
   readonly elapsedMs: number;
   /** What it said of itself as the last thing; undefined if it said nothing. */
   readonly status: TunnelStatus | undefined;
@@ -21,8 +29,14 @@ export class WarrenProcess {
   readonly program: Program;
 
   /** Brings up an interface from the text of a wg-quick file, and waits until it is ready. */
-  static async start(host: Machine, name: string, config: string, ...more: string[]): Promise<WarrenProcess> {
-    const program = host.start([...warren, "up", "-", "--name", name, "--foreground", "--json", ...more], config);
+  static async start(host: Machine, name: string, config: string, options: WarrenOptions = {}): Promise<WarrenProcess> {
+    const program = host.start(
+      warrenCommand(
+        options.nodeArguments ?? [],
+        ...["up", "-", "--name", name, "--foreground", "--json", ...(options.arguments ?? [])],
+      ),
+      config,
+    );
     const { port } = JSON.parse(await program.line(/"event":"ready"/));
     return new WarrenProcess(program, name, port);
   }
@@ -34,9 +48,14 @@ export class WarrenProcess {
   }
 
   /** Ends it by a signal. */
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<Stopped> {
+  stop(signal: NodeJS.Signals = "SIGTERM"): Promise<Stopped> {
+    return this.endedBy(() => this.program.kill(signal));
+  }
+
+  /** Does what should end it, and waits for the end. */
+  async endedBy(action: () => void): Promise<Stopped> {
     const begun = performance.now();
-    this.program.kill(signal);
+    action();
     const outcome = await this.program.outcome;
     const elapsedMs = performance.now() - begun;
     const last = /^\{"event":"stopped".*$/m.exec(outcome.stdout)?.[0];
