@@ -5,11 +5,13 @@
  *     node datagram-stream.ts receive PORT COUNT       prints "listening", then a report
  *     node datagram-stream.ts send ADDRESS PORT COUNT
  *
- * The second half is sent by UDP_SEGMENT, which the TUN device hands over as super-packets where it can.
+ * The second half is sent by UDP_SEGMENT, which the TUN device hands over as super-packets where it can. The receiver
+ * says from time to time how many it has, and the sender is never far ahead: no queue on the way overflows, however slow
+ * the machine, so what is lost is lost by the tunnel.
  */
 import { Endpoint, IpAddress } from "../../src/base/address.ts";
 import { errno, libc } from "../../src/os/libc.ts";
-import { AF_INET, AF_INET6, sockaddrOf } from "../../src/os/sockaddr.ts";
+import { AF_INET, AF_INET6, SockaddrIn6, sockaddrOf, sockaddrSize } from "../../src/os/sockaddr.ts";
 import { Errno, must, SystemError } from "../../src/os/system-error.ts";
 
 export interface DatagramReport {
@@ -21,7 +23,6 @@ export interface DatagramReport {
 const SOCK_DGRAM_CLOEXEC = 2 | 0x8_0000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
-const SO_RCVBUFFORCE = 33;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 
@@ -29,6 +30,9 @@ const UDP_SEGMENT = 103;
 const lengths = [4, 5, 47, 100, 576, 1200, 1371, 1372, 1392, 1400];
 const segmentLength = 1200;
 const segmentsPerCall = 40;
+/** How many may be under way when more are sent; with those, less than a receive buffer of Linux's default size holds. */
+const ahead = 20;
+const acknowledgeEvery = 20;
 const patienceSeconds = 3;
 
 function lengthOf(number: number, count: number): number {
@@ -44,16 +48,14 @@ function receive(port: number, count: number): DatagramReport {
   const fd = must("socket", libc.socket(AF_INET6, SOCK_DGRAM_CLOEXEC, 0)); // takes IPv4, too
   const name = sockaddrOf(new Endpoint(IpAddress.parse("::"), port));
   must("bind", libc.bind(fd, name, name.length));
-  libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, int32(8_000_000), 4);
-  const patience = new Uint8Array(16); // struct timeval
-  patience[0] = patienceSeconds;
-  must("setsockopt", libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, patience, patience.length));
+  setPatience(fd);
   console.log("listening");
   const seen = new Set<number>();
   const report = { received: 0, corrupted: 0, duplicates: 0 };
   const buffer = new Uint8Array(2048);
+  const sender = new Uint8Array(sockaddrSize);
   while (seen.size < count) {
-    const length = libc.recvfrom(fd, buffer, buffer.length, 0, null, null);
+    const length = libc.recvfrom(fd, buffer, buffer.length, 0, sender, int32(sender.length));
     if (length < 0) {
       if (errno() === Errno.EINTR) continue;
       break; // silence: the report says what is missing
@@ -65,6 +67,10 @@ function receive(port: number, count: number): DatagramReport {
     if (number >= count || Buffer.compare(expected, buffer.subarray(0, length)) !== 0) report.corrupted++;
     else if (seen.has(number)) report.duplicates++;
     else seen.add(number);
+    if (report.received % acknowledgeEvery === 0) {
+      const acknowledgement = int32(report.received);
+      must("sendto", libc.sendto(fd, acknowledgement, 4, 0, sender, SockaddrIn6.size));
+    }
   }
   return report;
 }
@@ -73,7 +79,15 @@ function send(endpoint: Endpoint, count: number): void {
   const fd = must("socket", libc.socket(endpoint.family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM_CLOEXEC, 0));
   const name = sockaddrOf(endpoint);
   must("connect", libc.connect(fd, name, name.length));
-  const pause = new Int32Array(new SharedArrayBuffer(4));
+  setPatience(fd);
+  let acknowledged = 0;
+  const awaitReceiver = (sent: number) => {
+    const bytes = new Uint8Array(4);
+    while (sent - acknowledged > ahead) {
+      must("recvfrom", libc.recvfrom(fd, bytes, 4, 0, null, null), { subject: `of what arrived of ${sent}` });
+      acknowledged = new DataView(bytes.buffer).getInt32(0, true);
+    }
+  };
   const put = (bytes: Uint8Array) => {
     const sent = libc.sendto(fd, bytes, bytes.length, 0, null, 0);
     if (sent !== bytes.length) throw new SystemError("sendto", errno(), { subject: `of ${bytes.length} bytes` });
@@ -82,7 +96,7 @@ function send(endpoint: Endpoint, count: number): void {
     const datagram = new Uint8Array(lengthOf(number, count));
     fill(datagram, number);
     put(datagram);
-    if (number % 8 === 7) Atomics.wait(pause, 0, 0, 1); // a rate that no queue on the way overflows at
+    awaitReceiver(number + 1);
   }
   must("setsockopt", libc.setsockopt(fd, SOL_UDP, UDP_SEGMENT, int32(segmentLength), 4));
   for (let number = count / 2; number < count; number += segmentsPerCall) {
@@ -92,8 +106,14 @@ function send(endpoint: Endpoint, count: number): void {
       fill(bytes.subarray(i * segmentLength, (i + 1) * segmentLength), number + i);
     }
     put(bytes);
-    Atomics.wait(pause, 0, 0, 4);
+    awaitReceiver(number + segments);
   }
+}
+
+function setPatience(fd: number): void {
+  const patience = new Uint8Array(16); // struct timeval
+  patience[0] = patienceSeconds;
+  must("setsockopt", libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, patience, patience.length));
 }
 
 function int32(value: number): Uint8Array {
