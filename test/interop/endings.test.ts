@@ -109,7 +109,8 @@ describe("under load, a tunnel ends within a second and leaves nothing", { timeo
   for (const { title, faultIn, act, code, stderr } of endings) {
     test(title, async (t) => {
       if (!isReady(t)) return;
-      const preload = new URL(`./fault.ts?in=${faultIn}`, import.meta.url).href;
+      const preload = new URL("./fault.ts", import.meta.url);
+      preload.searchParams.set("in", faultIn ?? "");
       using underlay = new Underlay();
       underlay.left.namespace.run(() => Sysctl.set("net/ipv4/ip_forward", 0)); // it began with the machine's own
       const before = await stateOf(underlay.left);
@@ -117,7 +118,7 @@ describe("under load, a tunnel ends within a second and leaves nothing", { timeo
         program,
         underlay,
         arguments: ["--forward"],
-        nodeArguments: faultIn === undefined ? [] : ["--import", preload],
+        nodeArguments: faultIn === undefined ? [] : ["--import", preload.href],
       });
       assert.notDeepEqual(await stateOf(pair.left), before);
       await load(pair);

@@ -100,6 +100,7 @@ export class TunnelPair implements Disposable {
 
   [Symbol.dispose](): void {
     this.underlay[Symbol.dispose]();
+    this.peer[Symbol.dispose]();
   }
 }
 

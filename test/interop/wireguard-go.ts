@@ -2,7 +2,7 @@
  * wireguard-go as the other side: started in a host, set up and asked through its control socket
  * (https://www.wireguard.com/xplatform/), which lies in /var/run/wireguard whatever the network namespace.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
@@ -22,7 +22,7 @@ export function requireWireguardGo(t: TestContext, program: string): boolean {
   return program.includes("/") || requireProgram(t, program, "wireguard-go") !== undefined;
 }
 
-export class WireguardGo {
+export class WireguardGo implements Disposable {
   readonly name: string;
 
   /** Starts it and configures it with lines of the control protocol, such as `listen_port=51820`. */
@@ -47,6 +47,11 @@ export class WireguardGo {
   async get(key: string): Promise<string | undefined> {
     const answer = await this.#request(["get=1"]);
     return new RegExp(`^${key}=(.*)$`, "m").exec(answer)?.[1];
+  }
+
+  /** Removes the socket's file, which outlives a program that is killed. */
+  [Symbol.dispose](): void {
+    rmSync(`${sockets}/${this.name}.sock`, { force: true });
   }
 
   async #request(lines: readonly string[]): Promise<string> {
