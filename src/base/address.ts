@@ -14,7 +14,7 @@ export class IpAddress {
     if (bytes.length !== 4 && bytes.length !== 16) {
       throw new VpnError("invalid-argument", `an IP address has 4 or 16 bytes, not ${bytes.length}`);
     }
-    this.bytes = bytes.slice();
+    this.bytes = Uint8Array.from(bytes);
   }
 
   /** Parses dotted or colon notation. Throws `invalid-argument`. */

@@ -16,7 +16,7 @@ abstract class Key {
     if (bytes.length !== keyLength) {
       throw new VpnError("invalid-argument", `a key has 32 bytes, not ${bytes.length}`);
     }
-    this.bytes = bytes.slice();
+    this.bytes = Uint8Array.from(bytes); // `slice` of a Node Buffer would share its memory
   }
 
   equals(other: Key): boolean {

@@ -5,7 +5,7 @@
  * second, asks the protocol for its next deadline, and sleeps until then. The stamps are exact and no timeout is
  * shorter than ten seconds after one, so looking late makes no deadline late.
  */
-import { randomBytes } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Cidr, Endpoint } from "../base/address.ts";
 import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
@@ -132,7 +132,7 @@ export class Tunnel implements AsyncDisposable {
     this.#transport = transport;
     this.#device = new Device({
       primitives: native,
-      random: (length) => randomBytes(length),
+      random: (length) => randomFillSync(new Uint8Array(length)),
       wallClock: () => Date.now(),
       maximumPeers,
     });

@@ -51,7 +51,7 @@ export class SymmetricState implements Disposable {
   }
 
   clone(): SymmetricState {
-    return new SymmetricState(this.#primitives, this.#chainKey.slice(), this.#hash.slice());
+    return new SymmetricState(this.#primitives, Uint8Array.from(this.#chainKey), Uint8Array.from(this.#hash));
   }
 
   mixHash(data: Uint8Array): void {

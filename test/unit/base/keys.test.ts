@@ -35,6 +35,15 @@ test("a public key shows as base64, in hexadecimal or in short", () => {
   assert.equal(key.short, "AQIDBAUG…");
 });
 
+test("a key is a copy, also of a Buffer, whose own `slice` would share its memory", () => {
+  const secret = Buffer.from(hex, "hex");
+  const key = new PrivateKey(secret);
+  secret.fill(0);
+  assert.equal(key.reveal(), base64);
+  key[Symbol.dispose]();
+  assert.ok(isZero(key.bytes));
+});
+
 test("keys are read from base64 or hexadecimal", () => {
   assert.ok(PublicKey.parse(hex).equals(PublicKey.parse(base64)));
   assert.ok(!PublicKey.parse(hex).equals(new PublicKey(new Uint8Array(32))));
