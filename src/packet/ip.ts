@@ -42,9 +42,6 @@ export const Tcp = {
   urgentPointer: 18,
 } as const;
 
-/** The bits of `Tcp.flags`; RFC 3168 §6.1 adds the upper two. */
-export const TcpFlags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128 } as const;
-
 /** UDP header, RFC 768. */
 export const Udp = { size: 8, sourcePort: 0, destinationPort: 2, length: 4, checksum: 6 } as const;
 
