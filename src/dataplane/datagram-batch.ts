@@ -13,6 +13,7 @@
 import type { Arena } from "../os/arena.ts";
 import { errno, libc } from "../os/libc.ts";
 import { Errno } from "../os/system-error.ts";
+import { readEndpoint } from "./endpoint-record.ts";
 import { aeadLead, aeadTail, tagLength } from "./packet-aead.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -26,6 +27,7 @@ const maximumBytes = 65_487;
 
 // In the scratch: struct msghdr, the socket address, the control message, the I/O vector.
 const messageHeader = 0;
+const nameLength = 60;
 const name = 64;
 const control = 96;
 const vector = 128;
@@ -166,20 +168,10 @@ export class DatagramBatch {
   /** Loads a peer's endpoint, unless it is the one loaded last and unchanged. */
   #address(peer: number): boolean {
     const { memory, scratch, sockets } = this.#options;
-    const shared = memory.words;
-    const versionWord = (peer + PeerRecord.endpointVersion) >> 2;
-    let version = Atomics.load(shared, versionWord);
-    if (peer === this.#peer && version === this.#endpointVersion) return this.#fd >= 0;
-    let length: number;
-    for (;;) {
-      length = Atomics.load(shared, (peer + PeerRecord.endpointLength) >> 2);
-      for (let i = 0; i < PeerRecord.endpointRoom; i += 4) {
-        this.#words[(scratch + name + i) >> 2] = Atomics.load(shared, (peer + PeerRecord.endpoint + i) >> 2);
-      }
-      const after = Atomics.load(shared, versionWord);
-      if (after === version && (version & 1) === 0) break;
-      version = after;
-    }
+    const current = Atomics.load(memory.words, (peer + PeerRecord.endpointVersion) >> 2);
+    if (peer === this.#peer && current === this.#endpointVersion) return this.#fd >= 0;
+    const version = readEndpoint(memory.words, peer, this.#words, (scratch + nameLength) >> 2);
+    const length = this.#words[(scratch + nameLength) >> 2];
     this.#peer = peer;
     this.#endpointVersion = version;
     const family = this.#bytes[scratch + name];

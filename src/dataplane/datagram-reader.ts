@@ -15,6 +15,7 @@ const controlCapacity = 128;
 // In the scratch: struct msghdr, one entry of the I/O vector, the sender's address, control messages.
 const messageHeader = 0;
 const vector = 64;
+const nameLength = 92; // an endpoint as endpoint-record.ts has it: the length, then the address
 const name = 96;
 const control = 128;
 /** Bytes of arena that the reader needs beside the buffer. */
@@ -39,7 +40,7 @@ export class DatagramReader {
   readonly data: number;
   length: number = 0;
   datagramLength: number = 0;
-  /** Where the sender's address lies, 28 bytes at most, and its length. */
+  /** Where the sender's address lies, 28 bytes at most; its length is in the word before, and here. */
   readonly name: number;
   nameLength: number = 0;
   readonly #arena: Arena;
@@ -74,6 +75,7 @@ export class DatagramReader {
     if ((this.#words[(header + 48) >> 2] & MSG_TRUNC) !== 0) return -1;
     this.length = length;
     this.nameLength = this.#words[(header + 8) >> 2];
+    this.#words[(this.#scratch + nameLength) >> 2] = this.nameLength;
     this.datagramLength = this.#segmentLength() || length;
     return 1;
   }

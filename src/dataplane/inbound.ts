@@ -23,6 +23,7 @@ import { innerPacketLength } from "../wireguard/inner-packet.ts";
 import { CookieReply, Initiation, Response } from "../wireguard/messages.ts";
 import { acceptCounter } from "../wireguard/replay-window.ts";
 import type { DatagramReader } from "./datagram-reader.ts";
+import { writeEndpoint } from "./endpoint-record.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -177,7 +178,7 @@ export class Inbound {
       words[(keypair + KeypairRecord.confirmed) >> 2] = 1;
       this.#posted = true;
     }
-    if (!this.#isFrom(peer)) this.#roam(id);
+    if (!this.#isFrom(peer)) this.#roam(id, peer);
     if (now < floats[(keypair + KeypairRecord.rekeyReceivingAt) >> 3]) return;
     if (now - floats[(keypair + KeypairRecord.inboundAskedAt) >> 3] < askAgainAfterMs || ring.reserve(0) < 0) return;
     ring.commit(FromInbound.freshen, id, this.#memory.generation(id));
@@ -196,8 +197,10 @@ export class Inbound {
     return true;
   }
 
-  #roam(id: number): void {
+  /** Moves the endpoint, since the answer may be faster than main, and tells main. */
+  #roam(id: number, peer: number): void {
     const reader = this.#options.reader;
+    writeEndpoint(this.#memory.words, peer, this.#words, (reader.name >> 2) - 1);
     const ring = this.#memory.inboundToMain;
     if (id === this.#roamed) return;
     const payload = ring.reserve(reader.nameLength);

@@ -2,6 +2,7 @@
 import { VpnError } from "../base/errors.ts";
 import type { Activity } from "../wireguard/activity.ts";
 import type { Milliseconds } from "../wireguard/constants.ts";
+import { endpointWords, writeEndpoint } from "./endpoint-record.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
 export class PeerTable {
@@ -43,16 +44,11 @@ export class PeerTable {
 
   /** Publishes where a peer is: a socket address as the kernel takes it. */
   setEndpoint(id: number, address: Uint8Array): void {
-    const { words } = this.#memory;
-    const record = this.#memory.peer(id);
-    const padded = new Uint8Array(PeerRecord.endpointRoom);
-    padded.set(address);
-    const name = new Int32Array(padded.buffer);
-    // Atomics throughout: on arm64 a plain store may pass the one that says the address is being written.
-    Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1); // odd: readers wait
-    Atomics.store(words, (record + PeerRecord.endpointLength) >> 2, address.length);
-    for (const [i, word] of name.entries()) Atomics.store(words, ((record + PeerRecord.endpoint) >> 2) + i, word);
-    Atomics.add(words, (record + PeerRecord.endpointVersion) >> 2, 1);
+    const endpoint = new Int32Array(endpointWords);
+    endpoint[0] = address.length;
+    new Uint8Array(endpoint.buffer).set(address, 4);
+    // The inbound worker's own write takes less time than it takes to ask again.
+    while (!writeEndpoint(this.#memory.words, this.#memory.peer(id), endpoint, 0));
   }
 
   /** The stamps of a peer, as they are whenever they are read. */

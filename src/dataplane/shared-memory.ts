@@ -57,9 +57,9 @@ export const PeerRecord = {
   size: 256,
   /** Word: keypair slot + 1 to seal with, 0 for none. Main writes. */
   sendingKeypair: 0,
-  /** Word: even when the endpoint below is whole; odd while main writes it. */
+  /** Words, see endpoint-record.ts: the version, then the endpoint in one piece. */
   endpointVersion: 4,
-  /** Word: bytes of the socket address, 16 or 28; 0 for none. */
+  /** Bytes of the socket address, 16 or 28; 0 for none. */
   endpointLength: 8,
   /** The socket address as the kernel takes it. */
   endpoint: 12,

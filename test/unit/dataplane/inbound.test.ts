@@ -176,6 +176,11 @@ test("main hears that a peer moved, but not from a forgery", () => {
   assert.ok(ring.next());
   assert.deepEqual([ring.kind, ring.first], [FromInbound.roam, id]);
   assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), sockaddrOf(bed.remote));
+  // The answer to that very message finds the way, before main has heard of it.
+  bed.allowedIps.insert(Cidr.parse("10.8.0.2/32"), id);
+  bed.toDevice(makePacket({}));
+  bed.outbound.batch();
+  assert.equal(bed.fromNetwork().length, 1);
 });
 
 test("the initiator asks for a new handshake on receiving at 165 seconds, the responder never", () => {
