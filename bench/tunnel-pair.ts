@@ -107,7 +107,7 @@ async function openWireguardGoEnd(
   ]);
   using config = host.namespace.run(InterfaceConfig.open);
   const index = config.links.find(name)?.index ?? 0;
-  host.namespace.run(() => setUpInterface({ index, mtu, addresses: [host.v4, host.v6], routes: [] }));
+  host.namespace.run(() => setUpInterface({ index, name, mtu, addresses: [host.v4, host.v6], routes: [] }));
   return program;
 }
 

@@ -54,7 +54,7 @@ abstract class SecretKey extends Key {
 export class PrivateKey extends SecretKey {
   /** Parses base64 or 64 hexadecimal digits. Throws `invalid-argument`, without quoting what it was given. */
   static parse(text: string): PrivateKey {
-    return new PrivateKey(decodeKey(text, "private key"));
+    return new PrivateKey(decodeKey(text, "private key", "genkey"));
   }
 }
 
@@ -64,7 +64,7 @@ export class PresharedKey extends SecretKey {
 
   /** Parses base64 or 64 hexadecimal digits. Throws `invalid-argument`, without quoting what it was given. */
   static parse(text: string): PresharedKey {
-    return new PresharedKey(decodeKey(text, "preshared key"));
+    return new PresharedKey(decodeKey(text, "preshared key", "genpsk"));
   }
 
   get isNone(): boolean {
@@ -76,7 +76,7 @@ export class PresharedKey extends SecretKey {
 export class PublicKey extends Key {
   /** Parses base64 or 64 hexadecimal digits. Throws `invalid-argument`. */
   static parse(text: string): PublicKey {
-    return new PublicKey(decodeKey(text, "public key"));
+    return new PublicKey(decodeKey(text, "public key", "pubkey"));
   }
 
   override toString(): string {
@@ -97,11 +97,11 @@ export class PublicKey extends Key {
   }
 }
 
-function decodeKey(text: string, what: string): Uint8Array {
+function decodeKey(text: string, what: string, maker: string): Uint8Array {
   const bytes = text.length === 2 * keyLength ? fromHex(text) : fromBase64(text);
   if (bytes?.length !== keyLength) {
     throw new VpnError("invalid-argument", `not a ${what}`, {
-      remedy: "give the 44 characters of base64 that `warren genkey` or `wg genkey` prints",
+      remedy: `give the 44 characters of base64 that \`warren ${maker}\` prints`,
     });
   }
   return bytes;

@@ -2,12 +2,16 @@
  * `warren up`: one interface from a wg-quick file, in the foreground, until a signal ends it. Everything it sets up
  * belongs to the interface or to this process and is gone when it ends.
  */
-import { readFileSync } from "node:fs";
+import { fstatSync, openSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { getSystemErrorMessage } from "node:util";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { ConfigFile } from "../tunnel/config-file.ts";
 import type { Tunnel, TunnelOptions } from "../tunnel/tunnel.ts";
+
+/** No configuration is near this; a device or a film would otherwise be read to its end. */
+const largestFile = 4 * 1024 * 1024;
 
 interface UpOptions {
   readonly foreground?: boolean;
@@ -24,14 +28,16 @@ export function upCommand(program: Command): void {
     .argument("<file>", "the file, or - for standard input")
     .option("-f, --foreground", "stay in the foreground (the only way there is today)")
     .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
-    .option("--name <interface>", "the interface's name; the file's without .conf otherwise")
+    .option("--name <interface>", "the interface's name; otherwise the file's without .conf, or wg0, wg1 … for -")
     .option("--json", "one JSON object a line: ready, then stopped")
     .action(up);
 }
 
 async function up(file: string, options: UpOptions): Promise<void> {
   if (options.foreground !== true) {
-    throw new VpnError("not-available", "warren up does not run in the background yet", { remedy: "add --foreground" });
+    throw new VpnError("invalid-argument", "warren up does not run in the background yet", {
+      remedy: "add --foreground",
+    });
   }
   const { parseConfigFile } = await import("../tunnel/config-file.ts");
   const { Tunnel } = await import("../tunnel/tunnel.ts");
@@ -49,17 +55,30 @@ async function up(file: string, options: UpOptions): Promise<void> {
 
 function parse(file: string, parseConfigFile: (text: string) => ConfigFile): ConfigFile {
   const subject = file === "-" ? "standard input" : file;
-  let text: string;
-  try {
-    text = readFileSync(file === "-" ? 0 : file, "utf8");
-  } catch (error) {
-    throw new VpnError("not-available", `cannot read ${subject}`, { remedy: "check the path", cause: error });
-  }
+  const text = read(file, subject);
   try {
     return parseConfigFile(text);
   } catch (error) {
     if (error instanceof VpnError) throw new VpnError(error.code, `${subject}: ${error.message}`, { cause: error });
     throw error;
+  }
+}
+
+function read(file: string, subject: string): string {
+  try {
+    const fd = file === "-" ? 0 : openSync(file, "r");
+    const { size, mode } = fstatSync(fd);
+    if (file !== "-" && (mode & 0o077) !== 0)
+      console.error(`warren: warning: ${file} holds keys and others may read it`);
+    if (size > largestFile || (mode & 0o170000) === 0o020000) {
+      throw new VpnError("invalid-configuration", `${subject} is no configuration file`);
+    }
+    return readFileSync(fd, "utf8");
+  } catch (error) {
+    if (error instanceof VpnError) throw error;
+    const { errno } = error as NodeJS.ErrnoException;
+    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
+    throw new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
   }
 }
 
@@ -93,6 +112,7 @@ function announce(tunnel: Tunnel, json: boolean): void {
 /** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
 function signalled(): Promise<undefined> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(undefined));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const)
+      process.once(signal, () => resolve(undefined));
   });
 }

@@ -39,8 +39,18 @@ export interface EndpointName {
   readonly port: number;
 }
 
-const later = ["dns", "preup", "postup", "predown", "postdown", "saveconfig"];
+/** Keys of wg-quick that this version does not act upon, and what to do meanwhile. */
+const later: Readonly<Record<string, string>> = {
+  dns: "set the resolver by hand",
+  preup: "run it yourself before",
+  postup: "run it yourself after",
+  predown: "run it yourself before",
+  postdown: "run it yourself after",
+  saveconfig: "edit the file by hand",
+};
+const problemsShown = 5;
 const smallestMtu = 576; // RFC 791: what every IPv4 host takes
+const smallestIpv6Mtu = 1280; // RFC 8200 §5
 const largestMtu = 65_535 - 80;
 
 /** Parses a file. Throws one `invalid-configuration` that names every wrong line and what was expected there. */
@@ -55,8 +65,10 @@ export function parseConfigFile(text: string): ConfigFile {
   }
   const interfaces = sections.filter((section) => section.kind === "interface");
   if (interfaces.length !== 1) problems.push(`expected one [Interface] section, found ${interfaces.length}`);
-  for (const section of sections) problems.push(...missing(section));
-  if (problems.length > 0) throw new VpnError("invalid-configuration", problems.join("; "));
+  // What a wrong line was meant to give is not missed as well.
+  if (problems.length === 0) for (const section of sections) problems.push(...missing(section));
+  if (problems.length === 0) problems.push(...contradictions(sections));
+  if (problems.length > 0) throw new VpnError("invalid-configuration", summarise(problems));
   return {
     interface: interfaces[0].values as InterfaceSection,
     peers: sections.filter((section) => section.kind === "peer").map((section) => section.values as PeerSection),
@@ -87,9 +99,10 @@ function parseLine(line: string, number: number, sections: Section[]): string | 
     return undefined;
   }
   if (header !== undefined) return "expected [Interface] or [Peer]";
-  const [, key, value] = /^([A-Za-z]+)\s*=\s*(.+)$/.exec(line) ?? [];
+  const [, key, value] = /^([A-Za-z]+)\s*=\s*(.*)$/.exec(line) ?? [];
   const section = sections.at(-1);
   if (key === undefined) return "expected `Key = value`";
+  if (value === "") return `${key} has no value`;
   if (section === undefined) return `${key} stands before any section`;
   try {
     const known =
@@ -101,7 +114,9 @@ function parseLine(line: string, number: number, sections: Section[]): string | 
     if (error instanceof VpnError) return `${key}: ${error.line}`;
     throw error;
   }
-  if (later.includes(key.toLowerCase())) return `${key} is not supported by this version of warren`;
+  const meanwhile = later[key.toLowerCase()];
+  if (meanwhile !== undefined)
+    return `${key} is not supported by this version of warren: remove the line and ${meanwhile}`;
   return `${key} is not a key of [${section.kind === "interface" ? "Interface" : "Peer"}]`;
 }
 
@@ -168,6 +183,31 @@ function missing({ kind, line, values }: Section): string[] {
   if (kind === "interface")
     return values.privateKey === undefined ? [`line ${line}: [Interface] lacks PrivateKey`] : [];
   return values.publicKey === undefined ? [`line ${line}: [Peer] lacks PublicKey`] : [];
+}
+
+/** What each line says rightly, and all of them together cannot mean. */
+function contradictions(sections: readonly Section[]): string[] {
+  const problems: string[] = [];
+  const seen = new Map<string, number>();
+  for (const { kind, line, values } of sections) {
+    if (kind === "interface") {
+      const { addresses, mtu } = values;
+      if (mtu !== undefined && mtu < smallestIpv6Mtu && addresses.some((address) => address.family === 6)) {
+        problems.push(`line ${line}: IPv6 addresses need an MTU of ${smallestIpv6Mtu} or more`);
+      }
+      continue;
+    }
+    const key = String(values.publicKey);
+    const first = seen.get(key);
+    if (first !== undefined) problems.push(`line ${line}: the peer of line ${first} again: join the two sections`);
+    seen.set(key, first ?? line);
+  }
+  return problems;
+}
+
+function summarise(problems: readonly string[]): string {
+  const more = problems.length - problemsShown;
+  return problems.slice(0, problemsShown).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
 function parseList(value: string): Cidr[] {

@@ -111,7 +111,9 @@ export class Tunnel implements AsyncDisposable {
     const tun = resources.use(TunDevice.open({ name: options.name }));
     const transport = resources.use(new UdpTransport({ port: options.listenPort ?? 0, mark: options.mark }));
     const routes = options.routeAllowedIps === true ? peers.flatMap((peer) => peer.allowedIps) : [];
-    setUpInterface({ index: tun.index, mtu, addresses, routes });
+    const endpoints = peers.flatMap(({ endpoint }) => endpoint?.address ?? []);
+    const { index, name } = tun;
+    setUpInterface({ index, name, mtu, addresses, routes, endpoints, mark: options.mark });
     if (options.forward === true) resources.use(Forwarding.enable(tun.name, addresses));
     const tunnel = new Tunnel(options, tun, transport);
     resources.defer(() => tunnel.#plane.stop());

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr } from "../../src/base/address.ts";
+import { Cidr, Endpoint } from "../../src/base/address.ts";
 import { PrivateKey, PublicKey } from "../../src/base/keys.ts";
 import { native } from "../../src/crypto/native.ts";
+import { InterfaceConfig } from "../../src/os/interface-config.ts";
 import { Tunnel } from "../../src/tunnel/tunnel.ts";
 import { requireNamespaces } from "../requirements.ts";
 
@@ -28,6 +29,33 @@ test("a peer that cannot be added leaves those that are there alone", async (t) 
   assert.equal(tunnel.removePeer(publicKey(3)), true);
   assert.equal(tunnel.removePeer(publicKey(3)), false);
   assert.deepEqual(keys(), [publicKey(2).toString(), publicKey(4).toString()]);
+});
+
+test("routes that would lead the tunnel into itself are refused, unless the endpoint has a way of its own", async (t) => {
+  if (!requireNamespaces(t)) return;
+  const peer = { publicKey: publicKey(2), endpoint: Endpoint.parse("203.0.113.7:51820") };
+  const options = { name: "warren%d", privateKey: new PrivateKey(secret(1)), routeAllowedIps: true };
+  const wide = { ...options, peers: [{ ...peer, allowedIps: [Cidr.parse("128.0.0.0/1")] }] };
+  await assert.rejects(Tunnel.open(wide), {
+    code: "invalid-configuration",
+    message: /203\.0\.113\.7 .*into the tunnel/,
+  });
+  await using _tunnel = await Tunnel.open({
+    ...options,
+    peers: [{ ...peer, allowedIps: [Cidr.parse("10.77.0.0/16")] }],
+  });
+});
+
+test("the interface has no address but its own, as the kernel's has not", async (t) => {
+  if (!requireNamespaces(t)) return;
+  const addresses = [Cidr.parse("10.77.0.1/24"), Cidr.parse("fd77::1/64")];
+  await using tunnel = await Tunnel.open({ name: "warren%d", privateKey: new PrivateKey(secret(1)), addresses });
+  using config = InterfaceConfig.open();
+  const found = config.addresses.list(config.links.find(tunnel.name)?.index);
+  assert.deepEqual(
+    found.map(({ address }) => String(address)),
+    ["10.77.0.1/24", "fd77::1/64"],
+  );
 });
 
 test("a tunnel is closed once, and whoever asks waits for it", async (t) => {
