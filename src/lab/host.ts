@@ -56,11 +56,16 @@ export class Host implements Disposable {
   /**
    * A new namespace inherits IPv4's parameters from the machine (net.core.devconf_inherit_init_net), where Docker turns
    * forwarding on and distributions turn the reverse path filter on: the lab says what it wants.
+   *
+   * Duplicate address detection is off (RFC 4862 §5.4 allows that): for the second or two that it takes, a router has no
+   * link-local address to send neighbour solicitations from, and what it should forward is lost. An interface has it
+   * unless both its own parameter, inherited from `default`, and that of `all` are 0 (net/ipv6/addrconf.c).
    */
   #normalise(plan: HostPlan): void {
     for (const scope of ["all", "default"]) {
       this.setSysctl(`net/ipv4/conf/${scope}/rp_filter`, 0);
       this.setSysctl(`net/ipv6/conf/${scope}/disable_ipv6`, 0);
+      this.setSysctl(`net/ipv6/conf/${scope}/accept_dad`, 0);
     }
     this.setForwarding(plan.router);
     this.setSysctl("net/ipv4/ping_group_range", "0\t0"); // lets the built-in ping open its socket

@@ -12,10 +12,12 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { Network } from "../../src/lab/network.ts";
 import type { Breakage, LabRecord, StepDetails, StepName } from "../../src/lab/record.ts";
+import { topology } from "../../src/lab/topology.ts";
 import { InterfaceConfig } from "../../src/os/interface-config.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
-import { requireProgram } from "../requirements.ts";
+import { requireNamespaces, requireProgram } from "../requirements.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const markVariable = "WARREN_TEST_MARK";
@@ -54,12 +56,22 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
     }
   });
 
+  test("no host waits for duplicate address detection before it can speak", (t) => {
+    if (!requireNamespaces(t)) return;
+    using network = new Network();
+    for (const { host: name, device } of topology.links.flat()) {
+      const host = network.host(name);
+      const detects = ["all", device].map((scope) => host.getSysctl(`net/ipv6/conf/${scope}/accept_dad`));
+      assert.deepEqual(detects, ["0", "0"], `${device} of ${name}`);
+    }
+  });
+
   const broken: Record<Breakage, { step: StepName; seen: RegExp }> = {
     nat: { step: "nat", seen: /came from 10\.8\.0\.2/ },
     route: { step: "route", seen: /by eth0/ },
     key: { step: "handshake", seen: /0 response/ },
     dns: { step: "dns", seen: /ETIMEOUT/ },
-    forward: { step: "forward", seen: /none of them left the server/ },
+    forward: { step: "forward", seen: /[123] came out of the tunnel on its wg0 and none reached the dns host's eth0/ },
   };
   for (const [part, { step, seen }] of Object.entries(broken)) {
     test(`--break ${part} makes the step ${step} fail`, async () => {
