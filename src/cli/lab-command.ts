@@ -31,16 +31,20 @@ async function lab(options: LabCommandOptions): Promise<void> {
   if (options.inside !== undefined) return inside(Number(options.inside), warren, options);
   const { runInSandbox } = await import("../lab/sandbox.ts");
   const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
-  process.exitCode = await runInSandbox(again);
+  process.exitCode = await runInSandbox(again, () => console.error("warren: interrupted"));
 }
 
 async function inside(outer: number, warren: readonly string[], options: LabCommandOptions): Promise<void> {
   const { enterSandbox } = await import("../lab/sandbox.ts");
   const { Program } = await import("../lab/program.ts");
-  using _sandbox = enterSandbox(outer, () => void Program.killAll().finally(() => process.exit(1)));
+  // At once: what the lab makes of the programs that it loses is no finding.
+  using _sandbox = enterSandbox(outer, () => {
+    void Program.killAll();
+    process.exit(1);
+  });
   const { runLab } = await import("../lab/lab.ts");
   const { Report } = await import("../lab/report.ts");
-  const report = new Report(process.stdout.isTTY && (process.env.NO_COLOR ?? "") === "");
+  const report = new Report(process.stdout.isTTY && process.stdout.hasColors()); // minds NO_COLOR and TERM=dumb
   const say = (text: string) => options.json === true || console.log(text);
   say(report.head());
   const record = await runLab({ warren, breakage: options.break, onStep: (step) => say(report.step(step)) });

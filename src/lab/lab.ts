@@ -109,7 +109,7 @@ class LabRun {
 
     await journal.step("route", () => checkRoutes(network.host("client")));
     await journal.step("handshake", () => checkHandshake(wire));
-    await nameServer;
+    await nameServer.event("listening", startTimeoutMs);
     const sink = startSink(network.host("dns"));
     const since = performance.now();
     const traffic = await makeTraffic(network.host("client"), await installedPing, this.#pattern);
@@ -151,12 +151,11 @@ class LabRun {
     return tunnel;
   }
 
-  async #startNameServer(): Promise<void> {
+  #startNameServer(): Program {
     const silence = this.#broken === "dns" ? ["--silent"] : [];
-    const program = this.#built()
+    return this.#built()
       .host("dns")
       .start(ownProgram("programs/dns-responder", ...address.dns, ...silence));
-    await program.event("listening", startTimeoutMs);
   }
 
   /** Without a tunnel the dns host is reached as well, and sees who asks: the home router. */

@@ -122,9 +122,9 @@ export function ownProgram(name: string, ...parameters: readonly string[]): stri
   return leashed([process.execPath, ...process.execArgv, fileOf(name), ...parameters]);
 }
 
-/** A command that starts Node, with the leash put on before anything else of it runs. */
+/** A command that starts Node, without a debugger for whom a signal is enough, and leashed before anything else runs. */
 export function leashed([node, ...rest]: readonly string[]): string[] {
-  return [node, "--import", fileOf("leash"), ...rest];
+  return [node, "--disable-sigusr1", "--import", fileOf("leash"), ...rest];
 }
 
 /** The last line a program wrote to standard error, which is where it says what is wrong. */

@@ -14,8 +14,11 @@ import { dieWithParent, mountPrivateRun } from "../os/process.ts";
 const graceMs = 700;
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
-/** Runs it to its end, on this process's output. Returns its exit status, or 128 and the number of the signal we got. */
-export async function runInSandbox(command: readonly string[]): Promise<number> {
+/**
+ * Runs it to its end, on this process's output. Returns its exit status, or 128 and the number of the first signal we
+ * got, about which `onInterrupt` is told at once.
+ */
+export async function runInSandbox(command: readonly string[], onInterrupt = (): void => {}): Promise<number> {
   const child = spawn("unshare", [...findWay(), "--", ...command], {
     stdio: ["pipe", "inherit", "inherit"],
     detached: true, // so that Ctrl-C reaches this process alone, which passes it on
@@ -23,7 +26,9 @@ export async function runInSandbox(command: readonly string[]): Promise<number> 
   let received = 0;
   for (const [signal, number] of Object.entries(signals) as [NodeJS.Signals, number][]) {
     process.once(signal, () => {
+      if (received !== 0) return;
       received = number;
+      onInterrupt();
       child.kill("SIGTERM");
       setTimeout(() => child.kill("SIGKILL"), graceMs).unref();
     });

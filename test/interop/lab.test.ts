@@ -6,7 +6,17 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -93,17 +103,64 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
     { signal: "SIGINT", status: 130, after: "✓ handshake", processes: 4 },
     { signal: "SIGTERM", status: 143, after: "✓ topology", processes: 2 },
   ] as const) {
-    test(`${signal} ends all of it within a second, with status ${status}`, async () => {
+    test(`${signal} ends all of it within a second, with status ${status} and no false finding`, async () => {
       const run = lab([]);
       await run.says(after);
       assert(processesMarked(run.mark).length >= processes, "the outer lab, the inner one and its tunnels");
       const start = performance.now();
       run.child.kill(signal);
-      assert.equal((await run.ended).status, status);
+      const end = await run.ended;
+      assert.deepEqual([end.status, end.errors], [status, "warren: interrupted\n"]);
+      assert(!end.output.includes("✗"), end.output);
       await run.gone();
       assert(performance.now() - start < 1000);
     });
   }
+
+  test("a reader who has seen enough ends all of it, without a word", async () => {
+    const run = lab([]);
+    await run.says("10.8.0.2, fd10:8::2"); // the end of what comes before the first step
+    run.child.stdout?.destroy();
+    const { status, errors } = await run.ended;
+    assert.deepEqual({ status, errors }, { status: 1, errors: "" });
+    await run.gone();
+  });
+
+  test("a full disk is one line and status 1", async (t) => {
+    const full = openSync("/dev/full", "w");
+    t.after(() => closeSync(full));
+    for (const parameters of [[], ["--json"]]) {
+      const { status, errors } = await lab(parameters, { output: full }).ended;
+      assert.deepEqual([status, errors], [1, "warren: cannot write the output: no space left on device\n"]);
+    }
+  });
+
+  test("a failure while programs still start is one line", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "warren-lab-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const deaf = '#!/bin/sh\nif [ "$1" = -V ]; then echo "ping from iputils 0"; fi\n';
+    writeFileSync(join(folder, "ping"), deaf, { mode: 0o755 });
+    const run = lab([], { env: { PATH: `${folder}:${process.env.PATH}` } });
+    const { status, errors } = await run.ended;
+    assert.equal(status, 1);
+    assert.match(errors, /^warren: the lab's step direct failed: [^\n]+\n$/);
+    await run.gone();
+  });
+
+  test("a terminal gets colours, unless it is dumb", async (t) => {
+    if (requireProgram(t, "script", "bsdutils") === undefined) return;
+    const prefix = ["sh", "-c", `exec script -qec 'exec "$NODE" "$MAIN" lab' /dev/null`];
+    for (const [TERM, colours] of [
+      ["xterm", true],
+      ["dumb", false],
+    ] as const) {
+      const run = lab([], { prefix, env: { TERM, NODE: process.execPath, MAIN: main } });
+      await run.says("2001:4860:4860::8888");
+      run.child.kill();
+      assert.equal((await run.ended).output.includes("\u001b["), colours, TERM);
+      await run.gone();
+    }
+  });
 
   test("a killed lab leaves no process and no namespace", async () => {
     const run = lab([]);
@@ -113,8 +170,10 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
     assert(namespaces.size >= 3, "the lab's own, the client's and the server's");
     run.child.kill("SIGKILL");
     await run.gone();
-    const inhabited = readdirSync("/proc").filter((pid) => namespaces.has(namespaceOf(pid) ?? ""));
-    assert.deepEqual(inhabited, []);
+    const inhabited = () => readdirSync("/proc").filter((pid) => namespaces.has(namespaceOf(pid) ?? ""));
+    const deadline = performance.now() + 5000;
+    while (inhabited().length > 0 && performance.now() < deadline) await delay(10); // it loses its environment first
+    assert.deepEqual(inhabited(), []);
     const mounts = readFileSync("/proc/self/mountinfo", "utf8");
     for (const namespace of namespaces) assert(!mounts.includes(`${namespace}`), "none is kept by a name");
   });
@@ -195,32 +254,41 @@ interface LabProcess {
   gone(): Promise<void>;
 }
 
+interface LabSurroundings {
+  /** A command that runs a command. */
+  readonly prefix?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** A descriptor for standard output. */
+  readonly output?: number | "pipe";
+}
+
 function lab(
   parameters: readonly string[],
-  { prefix = [], env = {} }: { readonly prefix?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},
+  { prefix = [], env = {}, output: target = "pipe" }: LabSurroundings = {},
 ): LabProcess {
   const mark = randomUUID();
   const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
   const child = spawn(file, rest, {
     env: { ...process.env, ...env, [markVariable]: mark },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", target, "pipe"],
   });
   let output = "";
   let errors = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
     output += text;
   });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
   });
+  const ended = once(child, "close").then(([status]) => ({ status, output, errors }));
   return {
     child,
     mark,
-    ended: once(child, "close").then(([status]) => ({ status, output, errors })),
+    ended,
     async says(text) {
       while (!output.includes(text)) {
-        assert.equal(child.exitCode, null, `the lab ended: ${errors}`);
-        await once(child.stdout, "data");
+        assert(child.stdout !== null && child.exitCode === null && child.signalCode === null, `it ended: ${errors}`);
+        await Promise.race([once(child.stdout, "data"), ended]);
       }
     },
     async gone() {
