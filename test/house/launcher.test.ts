@@ -43,6 +43,18 @@ test("a checkout runs its TypeScript with its own node, and passes arguments and
   assert.equal(start(launcher, tools).status, 7);
 });
 
+test("no signal opens a debugger", () => {
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.execArgv.join());\n");
+  assert.equal(start(launcher, tools).stdout, "--disable-sigusr1\n");
+});
+
+test("a closed standard output is no place for a key", () => {
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  const { status, stderr } = spawnSync("sh", ["-c", 'exec "$0" genkey >&-', launcher], { encoding: "utf8" });
+  assert.deepEqual([status, stderr], [1, "warren: cannot write the output: standard output is closed\n"]);
+});
+
 test("it is found through links, absolute and relative, one behind the other", () => {
   symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
   symlinkSync(launcher, join(elsewhere, "absolute"));
