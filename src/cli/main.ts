@@ -3,7 +3,7 @@
  * and an exit status: 0 done, 1 failed, 2 wrong usage. A subcommand loads what it needs when it runs.
  */
 import { readFileSync } from "node:fs";
-import { inspect } from "node:util";
+import { getSystemErrorMessage, inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
 import { doctorCommand } from "./doctor-command.ts";
@@ -14,10 +14,11 @@ import { upCommand } from "./up-command.ts";
 const Status = { failed: 1, usage: 2 } as const;
 const commands = [labCommand, upCommand, keyCommands, doctorCommand];
 
-for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
+let outputLost = false;
+process.stdout.on("error", loseOutput);
+process.stderr.on("error", () => {}); // there is nobody left to tell
 const program = createProgram();
 try {
-  if (process.argv.length === 2) program.error("error: no command given");
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
@@ -30,7 +31,10 @@ function createProgram(): Command {
     .helpOption("-h, --help", "print this help, or a command's")
     .option("--verbose", "say more about what went wrong")
     .exitOverride()
-    .configureOutput({ outputError: (text, write) => write(usageLine(text)) });
+    .configureOutput({
+      outputError: (text) => process.stderr.write(usageLine(text)),
+      writeErr: () => {}, // all of the help, where no command is given: see report
+    });
   for (const command of commands) command(program);
   return program;
 }
@@ -47,11 +51,16 @@ function usageLine(text: string): string {
 
 /** Says what went wrong, once, and returns the exit status. */
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : Status.usage; // it has spoken already
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    if (error.code === "commander.help") process.stderr.write(usageLine("no command given"));
+    return Status.usage; // of everything else commander has spoken already
+  }
   const { verbose } = program.opts<{ verbose?: boolean }>();
   console.error(`warren: ${error instanceof VpnError ? error.line : firstLine(error)}`);
   if (verbose === true) console.error(inspect(error));
-  return Status.failed;
+  // What a configuration says wrongly has a code of its own: this was an argument.
+  return error instanceof VpnError && error.code === "invalid-argument" ? Status.usage : Status.failed;
 }
 
 function firstLine(error: unknown): string {
@@ -59,7 +68,16 @@ function firstLine(error: unknown): string {
   return `${message.split("\n", 1)[0]} (--verbose tells more)`;
 }
 
-/** Whoever read our output may leave; what has been set up is still to be undone in good order. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+/**
+ * Whoever reads our output may leave: that is no error. Where it could not be written it is one, but what has been set
+ * up is still to be undone in good order: the command goes on, and fails in the end.
+ */
+function loseOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === "EPIPE" || outputLost) return;
+  outputLost = true;
+  const why = error.errno === undefined ? error.message : getSystemErrorMessage(error.errno);
+  console.error(`warren: cannot write the output: ${why}`);
+  process.once("exit", (status) => {
+    if (status === 0) process.exitCode = Status.failed;
+  });
 }

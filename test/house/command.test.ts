@@ -33,6 +33,8 @@ test("help and version go to standard output", () => {
 test("wrong usage is one line and status 2", () => {
   for (const [parameters, complaint] of [
     [[], /no command given/],
+    [["--verbose"], /no command given/],
+    [["--"], /no command given/],
     [["genkye"], /unknown command 'genkye' \(Did you mean genkey\?\)/],
     [["--nope"], /unknown option '--nope'/],
     [["genkey", "more"], /too many arguments/],
@@ -57,6 +59,26 @@ test("a failure is one line and status 1; --verbose says where it comes from", (
   assert.equal(verbose.status, 1);
   assert.ok(verbose.stderr.startsWith(brief.stderr));
   assert.match(verbose.stderr, /\n {4}at .*\[cause\]: Error: ENOENT/s);
+});
+
+test("what is wrong with an argument is wrong usage, what is wrong with a configuration is not", () => {
+  const up = ["up", "-", "--foreground", "--name"];
+  const named = warren([...up, "a/b"], `[Interface]\nPrivateKey = ${alice.secret}\n`);
+  assert.equal(named.status, 2);
+  assert.match(named.stderr, /^warren: "a\/b" is not an interface name[^\n]*\n$/);
+  const configured = warren([...up, "wg0"], "[Interface]\nPrivateKey = short\n");
+  assert.equal(configured.status, 1);
+  assert.match(configured.stderr, oneLine);
+});
+
+test("output that cannot be written is one line and status 1", (t) => {
+  const full = openSync("/dev/full", "w");
+  t.after(() => closeSync(full));
+  for (const command of ["genkey", "genpsk", "--help", "--version"]) {
+    const stdio = ["ignore", full, "pipe"] as const;
+    const { status, stderr } = spawnSync(process.execPath, [main, command], { stdio: [...stdio], encoding: "utf8" });
+    assert.deepEqual([status, stderr], [1, "warren: cannot write the output: no space left on device\n"], command);
+  }
 });
 
 test("genkey prints clamped keys and genpsk any, each a new one", () => {
@@ -95,7 +117,7 @@ test("pubkey refuses what is no key, without quoting it", () => {
   const secretLike = `${alice.secret.slice(0, 40)}!!!=`;
   for (const input of ["", "\n", "garbage", secretLike, `${alice.secret} ${alice.secret}`, "A".repeat(1_000_000)]) {
     const { status, stdout, stderr } = warren(["pubkey"], input);
-    assert.equal(status, 1);
+    assert.equal(status, 2);
     assert.equal(stdout, "");
     assert.match(stderr, oneLine);
     assert.ok(!stderr.includes(alice.secret.slice(0, 8)));
@@ -107,7 +129,7 @@ test("pubkey does not read for ever", (t) => {
   t.after(() => closeSync(zeros));
   const stdio = [zeros, "pipe", "pipe"] as const;
   const { status, stderr } = spawnSync(process.execPath, [main, "pubkey"], { stdio: [...stdio], timeout: 20_000 });
-  assert.equal(status, 1);
+  assert.equal(status, 2);
   assert.match(String(stderr), /^warren: standard input is no private key: [^\n]+\n$/);
 });
 
