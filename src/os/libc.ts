@@ -33,6 +33,8 @@ interface Libc {
   socket(family: number, type: number, protocol: number): number;
   bind(fd: number, name: Pointer, length: number): number;
   connect(fd: number, name: Pointer, length: number): number;
+  listen(fd: number, backlog: number): number;
+  accept4(fd: number, name: Pointer, length: Pointer, flags: number): number;
   getsockname(fd: number, name: Pointer, length: Pointer): number;
   setsockopt(fd: number, level: number, option: number, value: Pointer, length: number): number;
   getsockopt(fd: number, level: number, option: number, value: Pointer, length: Pointer): number;
@@ -65,6 +67,8 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   socket: "int socket(int family, int type, int protocol)",
   bind: "int bind(int fd, const void *name, uint length)",
   connect: "int connect(int fd, const void *name, uint length)",
+  listen: "int listen(int fd, int backlog)",
+  accept4: "int accept4(int fd, void *name, void *length, int flags)",
   getsockname: "int getsockname(int fd, void *name, void *length)",
   setsockopt: "int setsockopt(int fd, int level, int option, const void *value, uint length)",
   getsockopt: "int getsockopt(int fd, int level, int option, void *value, void *length)",

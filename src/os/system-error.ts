@@ -31,6 +31,7 @@ export const Errno = {
   ENETUNREACH: 101,
   ENOBUFS: 105,
   EHOSTUNREACH: 113,
+  EINPROGRESS: 115,
 } as const;
 
 const codes: Readonly<Record<number, VpnErrorCode>> = {

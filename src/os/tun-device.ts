@@ -1,7 +1,8 @@
 /**
  * A TUN device: a network interface whose other end is this process. Every read returns one packet and every write
  * takes one, each behind a virtio header of 10 bytes that says how far the kernel left checksum and segmentation to us,
- * and how far we leave them to it (linux/virtio_net.h). With offloads one "packet" is up to 64 KiB.
+ * and how far we leave them to it (linux/virtio_net.h). With offloads one "packet" is up to 64 KiB. A device opened
+ * without the header gives and takes bare, finished packets.
  *
  * The interface vanishes when its descriptors are closed, unless somebody made it persistent beforehand.
  */
@@ -52,6 +53,8 @@ export interface TunDeviceOptions {
   readonly multiQueue?: boolean;
   /** "none" asks for whole, finished packets, for kernels that break offloads. */
   readonly offloads?: "probe" | "none";
+  /** Whether a virtio header stands before each packet; yes unless said otherwise. Without it there are no offloads. */
+  readonly virtioHeader?: boolean;
 }
 
 export class TunDevice implements Disposable {
@@ -76,10 +79,12 @@ export class TunDevice implements Disposable {
   /** Makes the device in the network namespace of this thread. Throws `name-taken`, `not-permitted`, `not-available`. */
   static open(options: TunDeviceOptions): TunDevice {
     checkName(options.name);
-    const flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (options.multiQueue === true ? IFF_MULTI_QUEUE : 0);
+    const plain = options.virtioHeader === false;
+    const flags =
+      IFF_TUN | IFF_NO_PI | (plain ? 0 : IFF_VNET_HDR) | (options.multiQueue === true ? IFF_MULTI_QUEUE : 0);
     const { fd, name } = openQueue(options.name, flags);
     try {
-      const offloads = options.offloads === "none" ? setOffloads(fd, [0]) : setOffloads(fd, offloadChoices);
+      const offloads = setOffloads(fd, plain || options.offloads === "none" ? [0] : offloadChoices);
       using config = InterfaceConfig.open();
       const link = config.links.find(name);
       if (link === undefined) throw new SystemError("RTM_GETLINK", Errno.ENODEV, { subject: `for ${name}` });
@@ -124,7 +129,9 @@ function openQueue(wanted: string, flags: number): { fd: number; name: string } 
     request.set(new TextEncoder().encode(wanted), InterfaceRequest.name);
     new DataView(request.buffer).setUint16(InterfaceRequest.flags, flags, true);
     if (libc.ioctl(fd, TUNSETIFF, request) < 0) throw attachError(errno(), wanted);
-    must("TUNSETVNETHDRSZ", libc.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(virtioHeaderSize, 0, 0, 0)));
+    if ((flags & IFF_VNET_HDR) !== 0) {
+      must("TUNSETVNETHDRSZ", libc.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(virtioHeaderSize, 0, 0, 0)));
+    }
     return { fd, name: nameIn(request) };
   } catch (error) {
     libc.close(fd);
