@@ -21,7 +21,7 @@ const usage = "npm test -- [--name PATTERN] [FILE or FOLDER]...";
 const leash = new URL("../src/lab/leash.ts", import.meta.url);
 const root = dirname(import.meta.dirname);
 const loopback = 1; // the first interface of every namespace
-const fileTimeoutMs = 300_000;
+const fileTimeoutMs = 600_000;
 /** Minutes of waiting, which cost nothing if they begin first. */
 const longest = "/interop/rekey";
 

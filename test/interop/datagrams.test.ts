@@ -17,7 +17,7 @@ async function stream(from: Machine, to: Machine, address: string, port: number)
   return JSON.parse(await receiver.line(/^\{/));
 }
 
-describe("UDP through the tunnel", { timeout: 60_000 }, () => {
+describe("UDP through the tunnel", { timeout: 240_000 }, () => {
   for (const program of wireguardGoPrograms) {
     test(`datagrams of many lengths arrive whole, once, and all of them, with ${program}`, async (t) => {
       if (!requireNamespaces(t) || !requireWireguardGo(t, program)) return;

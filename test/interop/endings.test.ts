@@ -105,7 +105,7 @@ function isReady(t: TestContext): boolean {
   );
 }
 
-describe("under load, a tunnel ends within a second and leaves nothing", { timeout: 60_000 }, () => {
+describe("under load, a tunnel ends within a second and leaves nothing", { timeout: 240_000 }, () => {
   for (const { title, faultIn, act, code, stderr } of endings) {
     test(title, async (t) => {
       if (!isReady(t)) return;
@@ -131,7 +131,7 @@ describe("under load, a tunnel ends within a second and leaves nothing", { timeo
   }
 });
 
-test("a killed tunnel leaves neither its interface nor its table", { timeout: 60_000 }, async (t) => {
+test("a killed tunnel leaves neither its interface nor its table", { timeout: 240_000 }, async (t) => {
   if (!isReady(t)) return;
   using pair = await TunnelPair.open({ program, arguments: ["--forward"] });
   assert.match(await pair.left.run("nft", "list", "ruleset"), /table inet warren-wg0/);
@@ -140,7 +140,7 @@ test("a killed tunnel leaves neither its interface nor its table", { timeout: 60
   assert.equal(await pair.left.run("nft", "list", "ruleset"), "");
 });
 
-test("two tunnels in one process close independently", { timeout: 60_000 }, async (t) => {
+test("two tunnels in one process close independently", { timeout: 240_000 }, async (t) => {
   if (!requireNamespaces(t) || requireProgram(t, "ping", "iputils-ping") === undefined) return;
   using underlay = new Underlay();
   await using first = await openBothEnds(underlay, 1);

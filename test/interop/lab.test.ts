@@ -31,7 +31,7 @@ import { requireNamespaces, requireProgram } from "../requirements.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const markVariable = "WARREN_TEST_MARK";
-const timeout = 120_000; // for all of them, on one slow CPU
+const timeout = 300_000; // for all of them, on one slow CPU
 
 const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 

@@ -30,7 +30,7 @@ async function firstPing(pair: TunnelPair, initiator: TunnelPairOptions["initiat
   assert.equal((await first).received, 1, "the packet that asks for the handshake is held, not lost");
 }
 
-describe("packets of every size near the MTU", { concurrency: 2, timeout: 60_000 }, () => {
+describe("packets of every size near the MTU", { concurrency: 2, timeout: 240_000 }, () => {
   for (const program of wireguardGoPrograms) {
     for (const initiator of ["warren", "wireguard-go"] as const) {
       for (const outside of families) {

@@ -40,7 +40,7 @@ async function answers(from: Machine, to: string): Promise<void> {
   assert.equal(received, 1, output);
 }
 
-describe("endpoints", { timeout: 60_000 }, () => {
+describe("endpoints", { timeout: 240_000 }, () => {
   for (const program of wireguardGoPrograms) {
     test(`warren moves to another address, ${program} follows`, async (t) => {
       if (!isReady(t, program)) return;
@@ -95,7 +95,7 @@ describe("endpoints", { timeout: 60_000 }, () => {
   });
 });
 
-describe("what may pass", { timeout: 60_000 }, () => {
+describe("what may pass", { timeout: 240_000 }, () => {
   test("a peer may not use addresses that are not its own", async (t) => {
     if (!isReady(t, "wireguard-go")) return;
     using pair = await TunnelPair.open({ program: "wireguard-go" });

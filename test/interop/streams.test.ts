@@ -48,7 +48,7 @@ function isReady(t: TestContext, program: string): boolean {
   return requireNamespaces(t) && requireWireguardGo(t, program);
 }
 
-describe("TCP through the tunnel", { concurrency: 1, timeout: 90_000 }, () => {
+describe("TCP through the tunnel", { concurrency: 1, timeout: 240_000 }, () => {
   for (const program of wireguardGoPrograms) {
     for (const outside of families) {
       test(`20 MB each way arrive as they were sent, outside IPv${outside}, with ${program}`, async (t) => {
