@@ -154,7 +154,8 @@ function setOffloads(fd: number, choices: readonly number[]): TunOffloads {
 function checkName(name: string): void {
   const bytes = new TextEncoder().encode(name).length;
   const template = name.replace("%d", "");
-  const valid = bytes > 0 && bytes < InterfaceRequest.nameSize && name !== "." && name !== "..";
+  const reserved = [".", "..", "all", "default"]; // the last two are names in /proc/sys/net
+  const valid = bytes > 0 && bytes < InterfaceRequest.nameSize && !reserved.includes(name);
   if (valid && !/[\s/:%\0]/.test(template)) return;
   throw new VpnError("invalid-argument", `${JSON.stringify(name)} is not an interface name`, {
     remedy: "use 1 to 15 bytes without spaces, slashes or colons, such as wg0",
@@ -180,10 +181,10 @@ function attachError(errno: number, name: string): SystemError {
   const subject = `for ${name}`;
   switch (errno) {
     case Errno.EBUSY:
-      return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which another process has`, ...taken });
+      return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which another process has,`, ...taken });
     case Errno.EINVAL:
       // The answer for a name that an interface of another kind has, or a TUN device of another make.
-      if (exists(name)) return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which exists`, ...taken });
+      if (exists(name)) return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which exists,`, ...taken });
       return new SystemError("TUNSETIFF", errno, {
         subject,
         remedy: "this kernel lacks virtio headers on TUN devices",

@@ -156,7 +156,7 @@ test("names that are taken or impossible are told apart", (t) => {
     error instanceof VpnError && error.code === code && pattern.test(error.line);
   assert.throws(open("wg0"), is("name-taken", /another process has.*EBUSY: choose another name/));
   assert.throws(open("cable"), is("name-taken", /which exists.*EINVAL: choose another name/));
-  for (const name of ["", "sixteen-letters-", "a/b", "a b", "a:b", "..", "wg%s", "%d%d"]) {
+  for (const name of ["", "sixteen-letters-", "a/b", "a b", "a:b", "..", "all", "wg%s", "%d%d"]) {
     assert.throws(open(name), is("invalid-argument", /not an interface name/), name);
   }
   using numbered = host.namespace.run(() => TunDevice.open({ name: "wg%d" }));
