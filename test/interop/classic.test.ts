@@ -140,7 +140,8 @@ describe("two warrens, classic", { concurrency: 1, timeout: 60_000 }, () => {
     left.config.routes.add(former);
     const before = [stateOf(left), stateOf(right)];
     const server = await startServer(right, "--nat");
-    const client = await startClient(left, ...addressesOf("client"), "--route", "0.0.0.0/0");
+    const routes = ["--route", "0.0.0.0/0", "--route", "192.0.2.0/30"]; // the latter is longer than the cable's own
+    const client = await startClient(left, ...addressesOf("client"), ...routes);
     const deviceTo = (address: string) => left.config.routes.lookup(IpAddress.parse(address))?.route.device;
     assert.equal(deviceTo("203.0.113.2"), left.indexOf("tun0"));
     assert.equal(deviceTo(serverAddress), left.indexOf("eth0"));
