@@ -78,6 +78,6 @@ describe("a tunnel that cannot start says why, and leaves nothing", { concurrenc
 
   onHost("two peers have one key", async (host) => {
     const peer = `[Peer]\nPublicKey = ${randomBytes(32).toString("base64")}\nAllowedIPs = 10.8.0.2/32\n`;
-    await refuses(host, up(), /peer .* exists already/, config(peer + peer));
+    await refuses(host, up(), /line [0-9]+: the peer of line [0-9]+ again: join the two sections/, config(peer + peer));
   });
 });
