@@ -52,6 +52,7 @@ export type DropReason = (typeof dropReasons)[number];
 export type VpnErrorCode =
   | "invalid-argument"
   | "invalid-configuration"
+  | "invalid-input"
   | "system-call-failed"
   | "not-permitted"
   | "not-available"

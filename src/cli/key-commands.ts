@@ -38,8 +38,18 @@ function generatePresharedKey(): void {
 }
 
 async function derivePublicKey(): Promise<void> {
-  using secret = PrivateKey.parse((await readInput()).trim());
+  using secret = parseInput(await readInput());
   console.log(new PublicKey(native.publicKey(secret.bytes)).toString());
+}
+
+/** What stands on standard input is no argument: a key that is none is a failure, not wrong usage, as with wg(8). */
+function parseInput(text: string): PrivateKey {
+  try {
+    return PrivateKey.parse(text.trim());
+  } catch (error) {
+    if (!(error instanceof VpnError) || error.remedy === undefined) throw error;
+    throw new VpnError("invalid-input", error.message, { remedy: error.remedy });
+  }
 }
 
 function printSecret(key: PrivateKey | PresharedKey): void {
@@ -55,7 +65,7 @@ async function readInput(): Promise<string> {
   for await (const chunk of process.stdin.setEncoding("utf8")) {
     text += chunk;
     if (text.length > inputLimit) {
-      throw new VpnError("invalid-argument", "standard input is no private key", { remedy: "give one line of base64" });
+      throw new VpnError("invalid-input", "standard input is no private key", { remedy: "give one line of base64" });
     }
   }
   return text;

@@ -117,7 +117,7 @@ test("pubkey refuses what is no key, without quoting it", () => {
   const secretLike = `${alice.secret.slice(0, 40)}!!!=`;
   for (const input of ["", "\n", "garbage", secretLike, `${alice.secret} ${alice.secret}`, "A".repeat(1_000_000)]) {
     const { status, stdout, stderr } = warren(["pubkey"], input);
-    assert.equal(status, 2);
+    assert.equal(status, 1);
     assert.equal(stdout, "");
     assert.match(stderr, oneLine);
     assert.ok(!stderr.includes(alice.secret.slice(0, 8)));
@@ -129,7 +129,7 @@ test("pubkey does not read for ever", (t) => {
   t.after(() => closeSync(zeros));
   const stdio = [zeros, "pipe", "pipe"] as const;
   const { status, stderr } = spawnSync(process.execPath, [main, "pubkey"], { stdio: [...stdio], timeout: 20_000 });
-  assert.equal(status, 2);
+  assert.equal(status, 1);
   assert.match(String(stderr), /^warren: standard input is no private key: [^\n]+\n$/);
 });
 
