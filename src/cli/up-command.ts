@@ -105,8 +105,16 @@ async function tunnelOptions(name: string, config: ConfigFile, forward: boolean)
 function announce(tunnel: Tunnel, json: boolean): void {
   const { name, port, mtu, aead, offloads } = tunnel.status();
   const readyMs = Math.round(performance.now());
-  if (json) console.log(JSON.stringify({ event: "ready", name, port, mtu, aead, offloads, readyMs }));
-  else console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). Ctrl-C ends it.`);
+  if (json) {
+    console.log(JSON.stringify({ event: "ready", name, port, mtu, aead, offloads, readyMs }));
+    return;
+  }
+  const { tun, udp } = offloads;
+  const found = { "TSO over IPv4": tun.tcp4, "TSO over IPv6": tun.tcp6, USO: tun.udp };
+  const sockets = { UDP_SEGMENT: udp.segmentation, UDP_GRO: udp.receiveOffload };
+  const present = Object.entries({ ...found, ...sockets }).flatMap(([what, is]) => (is ? what : []));
+  console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). Ctrl-C ends it.`);
+  console.log(`offloads: ${present.join(", ") || "none"}; cipher: ${aead}`);
 }
 
 /** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
