@@ -62,7 +62,6 @@ export class DataPlane {
   readonly #options: DataPlaneOptions;
   readonly #arena: Arena;
   readonly #reclaimer: Reclaimer;
-  readonly #workers: Worker[] = [];
   readonly #ended: Promise<void>[] = [];
   readonly #wakes: EventDescriptor[] = [];
   readonly #onExit = () => this.#signalStop();
@@ -159,7 +158,6 @@ export class DataPlane {
     // `tsc` does not rewrite the extension inside a string: take it from this very file, .ts here and .js in dist.
     const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
     const worker = new Worker(file, { workerData: settings, name: `warren-${role}` });
-    this.#workers.push(worker);
     const { promise, resolve, reject } = Promise.withResolvers<WorkerReady>();
     const ended = Promise.withResolvers<void>();
     this.#ended.push(ended.promise);
