@@ -26,6 +26,11 @@ export function requireProgram(t: TestContext, name: string, debianPackage: stri
   return found;
 }
 
+/** Whether something else that the test needs is so; `reason` says what is missing where it is not. */
+export function requireThat(t: TestContext, holds: boolean, reason: string): boolean {
+  return holds || missing(t, reason);
+}
+
 function missing(t: TestContext, reason: string): false {
   if (process.env.WARREN_REQUIRE_PEERS === "1") throw new Error(`required, but ${reason}`);
   t.skip(reason);

@@ -27,7 +27,7 @@ import type { Breakage, LabRecord, StepDetails, StepName } from "../../src/lab/r
 import { topology } from "../../src/lab/topology.ts";
 import { InterfaceConfig } from "../../src/os/interface-config.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
-import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { requireNamespaces, requireProgram, requireThat } from "../requirements.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const markVariable = "WARREN_TEST_MARK";
@@ -182,7 +182,8 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
   test("where namespaces are forbidden, one line says what forbids them", async (t) => {
     const forbidden = `echo 0 > /proc/sys/user/max_net_namespaces && exec "$@"`;
     const prefix = ["unshare", "--user", "--map-root-user", "--", "sh", "-c", forbidden, "sh"];
-    if (spawnSync(prefix[0], [...prefix.slice(1), "true"]).status !== 0) return t.skip("it needs a user namespace");
+    const works = spawnSync(prefix[0], [...prefix.slice(1), "true"]).status === 0;
+    if (!requireThat(t, works, "it needs a user namespace")) return;
     const { status, output, errors } = await lab([], { prefix }).ended;
     assert.deepEqual({ status, output }, { status: 1, output: "" });
     assert.match(errors, /^warren: namespaces are forbidden here .*sysctl -w user\.max_net_namespaces=.*\n$/);
