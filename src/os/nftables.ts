@@ -1,15 +1,18 @@
 /**
- * A table of our own in nf_tables, put in place and taken away as one transaction each, without `nft` or `iptables`.
+ * Tables of our own in nf_tables, put in place and taken away as one transaction each, without `nft` or `iptables`.
  *
- * The kernel ties the table to the socket that made it, so that it vanishes with this process, also after a SIGKILL; a
- * kernel before 5.12 cannot, and then the table is deleted on disposal alone, or by the next installation under its name.
+ * An `InstalledTable` goes with this process: the kernel ties it to the socket that made it, so that it vanishes also
+ * after a SIGKILL; a kernel before 5.12 cannot, and then it is deleted on disposal alone, or by the next installation
+ * under its name. A `LastingTable` stays until it is removed or the machine restarts.
+ *
  * An accept in one table overrides nobody's drop in another: where a firewall of the machine's own drops what is
  * forwarded, ours lets nothing through.
  */
 import type { Cidr } from "../base/address.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, throwAnswer } from "./netlink.ts";
 import { NLMSG_ERROR } from "./netlink-message.ts";
-import { Action, encodeDeletion, encodeTable, Match, type TableLayout } from "./nftables-message.ts";
+import { type Batch, encodeDeletion, encodeTable, type TableLayout } from "./nftables-message.ts";
+import { Action, Match } from "./nftables-rule.ts";
 import { Errno, SystemError, type SystemErrorOptions } from "./system-error.ts";
 
 export class InstalledTable implements Disposable {
@@ -47,6 +50,24 @@ export class InstalledTable implements Disposable {
     }
   }
 }
+
+/** Tables that belong to no process, in the network namespace of this thread. */
+export const LastingTable = {
+  /**
+   * Installs a table, in place of one of its name if there is one, in one transaction: a packet meets either the old one
+   * or the new one whole, or chains of the new one that have no rules yet and go by their policy.
+   */
+  install(table: TableLayout): void {
+    using socket = openSocket(table.name);
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: false, replace: true }));
+  },
+
+  /** Whether there was one. */
+  remove(name: string): boolean {
+    using socket = openSocket(name);
+    return remove(socket, name);
+  },
+} as const;
 
 /**
  * What a gateway needs: everything to and from the tunnel is forwarded, and what comes from these prefixes and leaves by
@@ -98,32 +119,28 @@ function openSocket(table: string): NetlinkSocket {
 /** Makes the table, owned where the kernel can; returns whether it is. */
 function create(socket: NetlinkSocket, table: TableLayout): boolean {
   try {
-    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, true));
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: true }));
     return true;
   } catch (error) {
     const unknownFlag = [Errno.EOPNOTSUPP, Errno.EINVAL] as readonly number[];
     if (!(error instanceof SystemError) || !unknownFlag.includes(error.errno)) throw error;
-    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, false));
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: false }));
     return false;
   }
 }
 
-function remove(socket: NetlinkSocket, table: string): void {
+function remove(socket: NetlinkSocket, table: string): boolean {
   try {
     transact(socket, "NFT_MSG_DELTABLE", table, encodeDeletion(table));
+    return true;
   } catch (error) {
-    if (error instanceof SystemError && error.errno === Errno.ENOENT) return;
+    if (error instanceof SystemError && error.errno === Errno.ENOENT) return false;
     throw error;
   }
 }
 
 /** Sends a batch, of which all is done or nothing, and throws the first of the kernel's complaints. */
-function transact(
-  socket: NetlinkSocket,
-  name: string,
-  table: string,
-  batch: { bytes: Uint8Array; last: number },
-): void {
+function transact(socket: NetlinkSocket, name: string, table: string, batch: Batch): void {
   const answers = socket.batch(batch.bytes, { name, subject: `for the table ${table}` });
   for (const answer of answers) {
     throwAnswer({ name, explain: (errno) => explain(errno, name, table, answer.sequence > 0) }, answer);
@@ -143,7 +160,7 @@ function explain(errno: number, name: string, table: string, inside: boolean): S
     return {
       subject,
       code: "not-available",
-      remedy: "this kernel lacks part of nf_tables: is the module nft_masq there?",
+      remedy: "this kernel lacks part of nf_tables: are modules such as nft_masq or nft_reject_inet there?",
     };
   }
   return { subject };

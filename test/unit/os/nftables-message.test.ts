@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { Cidr } from "../../../src/base/address.ts";
 import { concatBytes, fromHex, toHex } from "../../../src/base/bytes.ts";
 import { decodeAttributes, decodeMessages } from "../../../src/os/netlink-message.ts";
-import { Action, encodeDeletion, encodeTable, Match } from "../../../src/os/nftables-message.ts";
+import { encodeDeletion, encodeTable } from "../../../src/os/nftables-message.ts";
+import { Action, Match } from "../../../src/os/nftables-rule.ts";
 
 const hex = (text: string) => toHex(fromHex(text.replaceAll(" ", "")) ?? assert.fail("not hexadecimal"));
 
@@ -41,7 +42,7 @@ test("a table is one batch: table, chains, rules, each acknowledged and numbered
     name: "warren",
     chains: [{ name: "forward", kind: "filter", hook: "forward", priority: -10, rules: [rule, rule] }],
   } as const;
-  const { bytes, last } = encodeTable(layout, true);
+  const { bytes, last } = encodeTable(layout, { owned: true });
   const messages = decodeMessages(bytes);
   assert.deepEqual(
     messages.map(({ type, flags, sequence }) => [type, flags & 0x5, sequence]),
@@ -63,7 +64,7 @@ test("a table is one batch: table, chains, rules, each acknowledged and numbered
 });
 
 test("a table that is not owned says so, and a deletion names it", () => {
-  const messages = decodeMessages(encodeTable({ name: "t", chains: [] }, false).bytes);
+  const messages = decodeMessages(encodeTable({ name: "t", chains: [] }, { owned: false }).bytes);
   assert.equal(toHex(decodeAttributes(messages[1].body, 4).get(2) ?? new Uint8Array()), "00000000");
   const deletion = decodeMessages(encodeDeletion("t").bytes);
   assert.deepEqual(
