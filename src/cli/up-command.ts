@@ -93,13 +93,22 @@ async function tunnelOptions(name: string, config: ConfigFile, forward: boolean)
     ...peer,
     ...(endpoint === undefined ? {} : { endpoint: await lookUpEndpoint(endpoint) }),
   }));
+  const { resolvers, hooks, table, saveConfig, privateKey, mark, mtu, listenPort, addresses } = config.interface;
+  const undone = resolvers.length + Object.values(hooks).flat().length > 0 || saveConfig || table.kind === "table";
+  if (undone || privateKey === undefined) {
+    throw new VpnError("not-available", "DNS, hooks, SaveConfig and tables are read, but not acted upon yet", {
+      remedy: "remove these lines",
+    });
+  }
+  const routeAllowedIps = table.kind === "auto";
   const everywhere = config.peers.flatMap((peer) => peer.allowedIps).find((allowed) => allowed.prefix === 0);
-  if (config.interface.routeAllowedIps && everywhere !== undefined) {
+  if (routeAllowedIps && everywhere !== undefined) {
     throw new VpnError("not-available", `routing everything (${everywhere}) into the tunnel is not built yet`, {
       remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
     });
   }
-  return { name, ...config.interface, forward, peers: await Promise.all(peers) };
+  const settings = { name, privateKey, addresses, listenPort, mark, mtu };
+  return { ...settings, routeAllowedIps, forward, peers: await Promise.all(peers) };
 }
 
 function announce(tunnel: Tunnel, json: boolean): void {

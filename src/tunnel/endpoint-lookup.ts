@@ -2,7 +2,7 @@
 import { lookup } from "node:dns/promises";
 import { Endpoint, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
-import type { EndpointName } from "./config-file.ts";
+import type { EndpointName } from "./peer-section.ts";
 
 /** Asks the system's resolver; an address needs no asking. Throws `not-available` if the name leads nowhere. */
 export async function lookUpEndpoint({ host, port }: EndpointName): Promise<Endpoint> {

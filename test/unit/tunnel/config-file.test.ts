@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VpnError } from "../../../src/base/errors.ts";
-import { parseConfigFile, parseEndpointName } from "../../../src/tunnel/config-file.ts";
+import { native } from "../../../src/crypto/native.ts";
+import { parseConfigFile } from "../../../src/tunnel/config-file.ts";
+import { parseEndpointName } from "../../../src/tunnel/peer-section.ts";
 
 const key = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 const other = "IB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgE=";
@@ -26,11 +28,19 @@ test("a whole file is read, whatever its case, spaces, comments and line ends", 
       "[interface]",
       `privatekey=${key} # mine`,
       "\tAddress = 10.8.0.2/24, fd08::2/64",
-      "Address = 10.9.0.2",
+      "Address = 10.9.0.2 10.9.0.3/32",
       "ListenPort = 51820",
       "MTU = 1400",
       "FwMark = 0xca6c",
       "Table = off",
+      "DNS = 10.8.0.1, fd08::1 corp.example",
+      "DNS = lan",
+      "PreUp = echo a = b, c",
+      "PostUp = one",
+      "postup = two %i",
+      "PreDown = three",
+      "PostDown = four",
+      "SaveConfig = TRUE",
       "[Peer]",
       `PublicKey = ${key}`,
       `PresharedKey = ${other}`,
@@ -43,10 +53,20 @@ test("a whole file is read, whatever its case, spaces, comments and line ends", 
       "PersistentKeepalive = off",
     ].join("\r\n"),
   );
-  const { privateKey, addresses, ...rest } = file.interface;
-  assert.equal(privateKey.reveal(), key);
-  assert.deepEqual(addresses.map(String), ["10.8.0.2/24", "fd08::2/64", "10.9.0.2/32"]);
-  assert.deepEqual(rest, { listenPort: 51820, mtu: 1400, mark: 0xca6c, routeAllowedIps: false });
+  const { privateKey, addresses, resolvers, ...rest } = file.interface;
+  assert.equal(privateKey?.reveal(), key);
+  assert.deepEqual(addresses.map(String), ["10.8.0.2/24", "fd08::2/64", "10.9.0.2/32", "10.9.0.3/32"]);
+  assert.deepEqual(resolvers.map(String), ["10.8.0.1", "fd08::1"]);
+  assert.deepEqual(rest, {
+    listenPort: 51820,
+    mtu: 1400,
+    mark: 0xca6c,
+    table: { kind: "off" },
+    searchDomains: ["corp.example", "lan"],
+    hooks: { preUp: ["echo a = b, c"], postUp: ["one", "two %i"], preDown: ["three"], postDown: ["four"] },
+    saveConfig: true,
+  });
+  assert.deepEqual(file.remarks, []);
   const [first, second] = file.peers;
   assert.equal(first.publicKey.toString(), key);
   assert.equal(first.presharedKey?.reveal(), other);
@@ -69,15 +89,56 @@ test("all wrong lines are named at once, each with what was expected", () => {
   assert.doesNotMatch(message, /lacks/, "the key that was wrong is not missed as well");
 });
 
-test("what wg-quick does and this version does not is refused by name, with what to do meanwhile", () => {
-  assert.match(complaint(`${minimal}DNS = 1.1.1.1`), /line 3: DNS is not supported .*: remove the line and set the/);
-  assert.match(complaint(`${minimal}PostUp = x`), /line 3: PostUp is not supported .*run it yourself after/);
+test("a table is auto, off, a number or a name", () => {
+  const tableOf = (value: string) => parseConfigFile(`${minimal}Table = ${value}`).interface.table;
+  assert.deepEqual(tableOf("Auto"), { kind: "auto" });
+  assert.deepEqual(tableOf("51821"), { kind: "table", table: 51_821 });
+  assert.deepEqual(tableOf("0x10"), { kind: "table", table: 16 });
+  assert.deepEqual(tableOf("main"), { kind: "table", table: "main" });
+  for (const value of ["0", "4294967296", "12ab", "a/b", "a b", "-1"]) {
+    assert.match(complaint(`${minimal}Table = ${value}`), /line 3: Table: .* is not /, value);
+  }
 });
 
-test("a file of nonsense is not read back to its author", () => {
-  const message = complaint("nonsense\n".repeat(10_000));
-  assert.ok(message.length < 400, message);
-  assert.match(message, /and \d+ more$/);
+test("what a resolver or a switch cannot be is said", () => {
+  assert.match(complaint(`${minimal}DNS = 1.1.1`), /line 3: DNS: "1.1.1" is not an IP address/);
+  assert.match(complaint(`${minimal}DNS = exa$mple`), /line 3: DNS: .* the address of a resolver or a search domain/);
+  assert.match(complaint(`${minimal}SaveConfig = yes`), /line 3: SaveConfig: "yes" is not true or false/);
+});
+
+test("every wrong line is named, those in a row that are wrong alike with one sentence", () => {
+  const message = complaint(`nonsense\n${minimal}${"nonsense\n".repeat(10_000)}MTU = 1\n`);
+  const lines = message.split("\n  ");
+  assert.deepEqual(
+    [lines[0], lines[1], lines[2], lines.length],
+    ["10002 mistakes", "line 1: expected `Key = value`", "lines 4 to 10003: expected `Key = value`", 4],
+  );
+  assert.match(lines[3], /^line 10004: MTU/);
+});
+
+test("a hook may bring the private key", () => {
+  assert.equal(parseConfigFile("[Interface]\nPostUp = wg set %i private-key /x").interface.privateKey, undefined);
+});
+
+test("an allowed IP that two peers have goes to the later one, and that is said", () => {
+  const peer = (publicKey: string, allowed: string) => `[Peer]\nPublicKey = ${publicKey}\nAllowedIPs = ${allowed}\n`;
+  const third = `${"A".repeat(43)}=`;
+  const file = parseConfigFile(minimal + peer(other, "10.0.0.1/8, fd00::/8") + peer(third, "fd00::/8,10.0.0.0/8"));
+  assert.deepEqual(file.remarks, [
+    "line 6: this peer takes fd00::/8 from that of line 3: the later one has it",
+    "line 6: this peer takes 10.0.0.0/8 from that of line 3: the later one has it",
+  ]);
+  assert.deepEqual(parseConfigFile(`${minimal}[Peer]\nPublicKey = ${other}\nAllowedIPs =`).peers[0].allowedIps, []);
+});
+
+test("a peer with the interface's own key is refused", () => {
+  const { privateKey } = parseConfigFile(minimal).interface;
+  assert.ok(privateKey !== undefined);
+  const publicKey = Buffer.from(native.publicKey(privateKey.bytes)).toString("base64");
+  assert.match(
+    complaint(`${minimal}[Peer]\nPublicKey = ${publicKey}`),
+    /line 3: the peer has this interface's own key/,
+  );
 });
 
 test("what is missing or cannot be meant is said once the lines are right", () => {
@@ -89,11 +150,11 @@ test("what is missing or cannot be meant is said once the lines are right", () =
   const peer = `[Peer]\nPublicKey = ${other}\n`;
   assert.match(complaint(minimal + peer + peer), /line 5: the peer of line 3 again/);
   assert.match(complaint(`PrivateKey = ${key}`), /line 1: PrivateKey stands before any section/);
-  assert.match(complaint(`${minimal}Table = 42`), /line 3: Table: "42" is neither auto nor off/);
 });
 
 test("an endpoint is a host or a bracketed address, and a port", () => {
   assert.deepEqual(parseEndpointName("192.0.2.1:1"), { host: "192.0.2.1", port: 1 });
+  assert.deepEqual(parseEndpointName("[fe80::1%eth0]:2"), { host: "fe80::1%eth0", port: 2 });
   for (const text of ["192.0.2.1", "host:", "host:0", "host:65536", "2001:db8::1:51820", "[x]:1", "a b:1", "$(x):1"]) {
     assert.equal(parseEndpointName(text), undefined, text);
   }
