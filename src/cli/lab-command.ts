@@ -4,11 +4,14 @@
  */
 import { type Command, Option } from "commander";
 import { VpnError } from "../base/errors.ts";
-import { type Breakage, breakages } from "../lab/record.ts";
+import type { StepRecord } from "../lab/record.ts";
+import type { Stage } from "../lab/stage.ts";
+import { loadStage, stageNames } from "../lab/stage-list.ts";
 
 interface LabCommandOptions {
+  readonly stage: string;
   readonly json?: boolean;
-  readonly break?: Breakage;
+  readonly break?: string;
   /** The process id of the outer command. */
   readonly inside?: string;
 }
@@ -18,10 +21,9 @@ export function labCommand(program: Command): void {
   program
     .command("lab")
     .description("watch a VPN work between hosts made on this machine, as root or as an ordinary user")
+    .addOption(new Option("--stage <name>", "what to see").choices(stageNames).default(stageNames[0]))
     .option("--json", "one JSON object on standard output, and nothing else (docs/lab.md)")
-    .addOption(
-      new Option("--break <part>", "damage one thing: the lab must then fail, and say where").choices(breakages),
-    )
+    .option("--break <part>", "damage one thing: the lab must then fail, and say where")
     .addOption(new Option("--inside <pid>").hideHelp())
     .action(lab);
 }
@@ -29,6 +31,7 @@ export function labCommand(program: Command): void {
 async function lab(options: LabCommandOptions): Promise<void> {
   const warren = [process.execPath, ...process.execArgv, process.argv[1]];
   if (options.inside !== undefined) return inside(Number(options.inside), warren, options);
+  if (options.break !== undefined) checkBreakage(await loadStage(options.stage), options.break);
   const { runInSandbox } = await import("../lab/sandbox.ts");
   const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
   process.exitCode = await runInSandbox(again, () => console.error("warren: interrupted"));
@@ -44,10 +47,12 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   });
   const { runLab } = await import("../lab/lab.ts");
   const { Report } = await import("../lab/report.ts");
-  const report = new Report(process.stdout.isTTY && process.stdout.hasColors()); // minds NO_COLOR and TERM=dumb
+  const stage = await loadStage(options.stage);
+  const report = new Report(stage, process.stdout.isTTY && process.stdout.hasColors()); // minds NO_COLOR and TERM=dumb
   const say = (text: string) => options.json === true || console.log(text);
   say(report.head());
-  const record = await runLab({ warren, breakage: options.break, onStep: (step) => say(report.step(step)) });
+  const onStep = (step: StepRecord) => say(report.step(step));
+  const record = await runLab({ stage, warren, broken: options.break, mode: "proof", onStep });
   if (options.json === true) console.log(JSON.stringify(record));
   else say(report.verdict(record));
   const failed = record.steps.find((step) => !step.ok);
@@ -56,4 +61,10 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
     "lab-step-failed",
     `the lab's step ${failed.name} failed: expected ${failed.expected}, but ${failed.seen}`,
   );
+}
+
+function checkBreakage({ name, breakages }: Stage, part: string): void {
+  if (breakages.includes(part)) return;
+  const remedy = breakages.length > 0 ? `choose ${breakages.join(", ")}` : "leave out --break";
+  throw new VpnError("invalid-argument", `the stage ${name} has no part ${part} to break`, { remedy });
 }

@@ -8,14 +8,14 @@ import type { Capture } from "./capture.ts";
 import { encodeName } from "./dns-message.ts";
 import { verify } from "./journal.ts";
 import { countContaining, type MessageSummary, summariseMessage } from "./packet-summary.ts";
-import type { Secret, StepDetails } from "./record.ts";
+import type { Secret, WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, tunnelPort } from "./topology.ts";
 import { askedName } from "./zone.ts";
 
 const shownBytes = 32;
 
 /** Both captures ran while the pings with this pattern (hexadecimal) and the questions did. */
-export function checkSecrecy(wire: Capture, tunnel: Capture, pattern: string): StepDetails["eavesdropper"] {
+export function checkSecrecy(wire: Capture, tunnel: Capture, pattern: string): WireguardSteps["eavesdropper"] {
   const eavesdropped = wire.drain();
   const plain = tunnel.drain();
   verify(wire.dropped + tunnel.dropped === 0, "a complete capture", "the kernel's buffer overflowed");
@@ -54,7 +54,7 @@ function observed({
   receiver,
   counter,
   ciphertext,
-}: MessageSummary): StepDetails["eavesdropper"]["message"] {
+}: MessageSummary): WireguardSteps["eavesdropper"]["message"] {
   return {
     kind,
     type,

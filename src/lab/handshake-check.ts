@@ -2,13 +2,13 @@
 import type { Capture } from "./capture.ts";
 import { verify } from "./journal.ts";
 import { type MessageSummary, summariseMessage } from "./packet-summary.ts";
-import type { StepDetails } from "./record.ts";
+import type { WireguardSteps } from "./stages/wireguard-record.ts";
 import { tunnelPort } from "./topology.ts";
 
 /** The first answer takes milliseconds; a lost initiation is sent again after five seconds (whitepaper §6.1). */
 const timeoutMs = 2000;
 
-export async function checkHandshake(wire: Capture): Promise<StepDetails["handshake"]> {
+export async function checkHandshake(wire: Capture): Promise<WireguardSteps["handshake"]> {
   const kinds = { initiation: "initiation", response: "response", data: "data" } as const;
   const first = (messages: readonly MessageSummary[], kind: string) =>
     messages.find((message) => message.kind === kind);

@@ -1,6 +1,6 @@
-/** Runs the lab's steps, times them, and writes down how each went. */
+/** Runs a stage's steps, times them, and writes down how each went. `D` has the detail of each step by its name. */
 import { VpnError } from "../base/errors.ts";
-import type { FailedStep, StepDetails, StepName, StepRecord, VerifiedStep } from "./record.ts";
+import type { FailedStep, StepDetails, StepRecord } from "./record.ts";
 
 /** Thrown by a step that did not see what it should have. */
 export class Disproof extends VpnError {
@@ -19,7 +19,7 @@ export function verify(holds: boolean, expected: string, seen: string): asserts 
   if (!holds) throw new Disproof(expected, seen);
 }
 
-export class Journal {
+export class Journal<D extends StepDetails> {
   readonly steps: StepRecord[] = [];
   readonly #listener: (step: StepRecord) => void;
 
@@ -36,15 +36,15 @@ export class Journal {
    * Runs a step whose detail is what `action` returns. A `VpnError` it throws is recorded and rethrown. `since` is when
    * the step really began, if something of it ran before its turn.
    */
-  async step<N extends StepName>(
+  async step<N extends keyof D & string>(
     name: N,
-    action: () => Promise<StepDetails[N]> | StepDetails[N],
+    action: () => Promise<D[N]> | D[N],
     since: number = performance.now(),
-  ): Promise<StepDetails[N]> {
+  ): Promise<D[N]> {
     const elapsed = () => round(performance.now() - since);
     try {
       const detail = await action();
-      this.#add({ name, ok: true, milliseconds: elapsed(), detail } as VerifiedStep);
+      this.#add({ name, ok: true, milliseconds: elapsed(), detail });
       return detail;
     } catch (error) {
       if (!(error instanceof VpnError)) throw error;

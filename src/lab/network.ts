@@ -3,19 +3,19 @@ import { Cidr, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { gatewayTable, InstalledTable } from "../os/nftables.ts";
 import { Host } from "./host.ts";
-import { type HostName, homePrefixes, type LinkPlan, topology } from "./topology.ts";
+import { type HostName, homePrefixes, type LinkPlan, type Topology } from "./topology.ts";
 
 export class Network implements Disposable {
   readonly #hosts = new Map<HostName, Host>();
   readonly #stack = new DisposableStack();
 
-  constructor() {
+  constructor(topology: Topology) {
     try {
       for (const plan of topology.hosts) this.#hosts.set(plan.name, this.#stack.use(new Host(plan)));
       for (const link of topology.links) this.#cable(link);
       for (const plan of topology.hosts) this.#addGateways(plan.name, plan.gateways);
-      const table = gatewayTable("home-router", "lan", homePrefixes.map(Cidr.parse));
-      this.#stack.use(this.host("home").namespace.run(() => InstalledTable.install(table)));
+      const home = this.#hosts.get("home");
+      if (home !== undefined) this.#hideInside(home);
     } catch (error) {
       this.#stack.dispose();
       throw error;
@@ -30,6 +30,11 @@ export class Network implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stack.dispose();
+  }
+
+  #hideInside(home: Host): void {
+    const table = gatewayTable("home-router", "lan", homePrefixes.map(Cidr.parse));
+    this.#stack.use(home.namespace.run(() => InstalledTable.install(table)));
   }
 
   #cable([near, far]: LinkPlan): void {

@@ -4,13 +4,13 @@
  */
 import type { CapturedPacket } from "../os/packet-socket.ts";
 import type { Capture } from "./capture.ts";
-import type { Host } from "./host.ts";
 import { round, verify } from "./journal.ts";
 import { echoKind, isUdpTo, type PacketSummary, summarisePacket } from "./packet-summary.ts";
-import { ping } from "./ping-run.ts";
 import { ownProgram, type ProgramEvent } from "./program.ts";
-import type { DnsAnswer, PingRun, StepDetails } from "./record.ts";
+import type { PingRun } from "./record.ts";
+import type { DnsAnswer, WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, tunnelDevice } from "./topology.ts";
+import type { Workbench } from "./workbench.ts";
 import { askedName, zone } from "./zone.ts";
 
 const pings = 3;
@@ -25,9 +25,9 @@ export interface Traffic {
 type Answer = Omit<DnsAnswer, "name"> & { readonly error?: string };
 
 /** Resolves when the last reply is in, or given up. */
-export async function makeTraffic(client: Host, installedPing: string | undefined, pattern: string): Promise<Traffic> {
-  const question = client.start(ownProgram("programs/dns-question", askedName, ...address.dns));
-  const runs = address.dns.map((destination) => ping(client, installedPing, { destination, count: pings, pattern }));
+export async function makeTraffic(bench: Workbench): Promise<Traffic> {
+  const question = bench.host("client").start(ownProgram("programs/dns-question", askedName, ...address.dns));
+  const runs = address.dns.map((destination) => bench.ping("client", { destination, count: pings }));
   const done = await Promise.all(runs);
   const { output } = await question.ended;
   const answers = output
@@ -47,7 +47,7 @@ export interface Stations {
 }
 
 /** Whether the server let the pings through: counted where they come out of its tunnel, and where the dns host gets them. */
-export function checkForwarding({ server, dns }: Stations): StepDetails["forward"] {
+export function checkForwarding({ server, dns }: Stations): WireguardSteps["forward"] {
   const requests = address.dns.map((destination) => {
     const arrived = requestsTo(server.drain(), destination);
     const reached = requestsTo(dns.drain(), destination);
@@ -61,7 +61,7 @@ export function checkForwarding({ server, dns }: Stations): StepDetails["forward
 }
 
 /** Whether the dns host took the pings for the server's own. */
-export function checkTranslation({ dns }: Stations): StepDetails["nat"] {
+export function checkTranslation({ dns }: Stations): WireguardSteps["nat"] {
   const seen = address.dns.map((destination, i) => {
     const [{ source }] = requestsTo(dns.drain(), destination);
     verify(
@@ -75,7 +75,7 @@ export function checkTranslation({ dns }: Stations): StepDetails["nat"] {
 }
 
 /** Whether every ping was answered; if not, how many requests and replies were seen at each station. */
-export function checkPings({ pings: runs }: Traffic, stations: Stations): StepDetails["ping"] {
+export function checkPings({ pings: runs }: Traffic, stations: Stations): WireguardSteps["ping"] {
   for (const { destination, sent, replies } of runs) {
     const good = replies.filter(({ from }) => from === destination);
     const trail = (["client", "server", "dns"] as const).map((name) => {
@@ -94,7 +94,7 @@ export function checkPings({ pings: runs }: Traffic, stations: Stations): StepDe
 }
 
 /** Whether the questions were answered, and rightly. */
-export function checkAnswers({ answers }: Traffic, { dns }: Stations): StepDetails["dns"] {
+export function checkAnswers({ answers }: Traffic, { dns }: Stations): WireguardSteps["dns"] {
   const verified = address.dns.map((server, i) => {
     const answer = answers.find((candidate) => candidate.server === server);
     const expected = `${server} to say that ${askedName} is ${zone[askedName][i]}`;

@@ -3,11 +3,11 @@ import { IpAddress } from "../base/address.ts";
 import { mainTable, type Route } from "../os/routes.ts";
 import type { Host } from "./host.ts";
 import { verify } from "./journal.ts";
-import type { RouteEntry, StepDetails } from "./record.ts";
+import type { RouteEntry, WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, tunnelDevice } from "./topology.ts";
 
 /** Asks the kernel; it, not we, compares the prefixes. */
-export function checkRoutes(client: Host): StepDetails["route"] {
+export function checkRoutes(client: Host): WireguardSteps["route"] {
   const names = new Map(client.config.links.list().map((link) => [link.index, link.name]));
   const nameOf = (route: Route) => names.get(route.device ?? 0) ?? "none";
   const chosen = address.dns.map((destination) => {

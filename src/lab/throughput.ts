@@ -2,7 +2,7 @@
 import type { Host } from "./host.ts";
 import { round, verify } from "./journal.ts";
 import { ownProgram, type Program } from "./program.ts";
-import type { StepDetails } from "./record.ts";
+import type { WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, sinkPort } from "./topology.ts";
 
 const sendMs = 1500;
@@ -12,7 +12,7 @@ export function startSink(dns: Host): Program {
   return dns.start(ownProgram("programs/sink", address.dns[0], String(sinkPort)));
 }
 
-export async function measureThroughput(client: Host, sink: Program): Promise<StepDetails["throughput"]> {
+export async function measureThroughput(client: Host, sink: Program): Promise<WireguardSteps["throughput"]> {
   await sink.event("listening", patienceMs);
   const source = client.start(ownProgram("programs/source", address.dns[0], String(sinkPort), String(sendMs)));
   const [sent, received] = await Promise.all([

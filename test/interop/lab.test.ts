@@ -3,37 +3,40 @@
  * which its children inherit, so that whatever is left of it can be found.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import {
   closeSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, type TestContext, test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Network } from "../../src/lab/network.ts";
-import type { Breakage, LabRecord, StepDetails, StepName } from "../../src/lab/record.ts";
+import type { FrameSteps, LabRecord } from "../../src/lab/record.ts";
+import type { WireguardBreakage, WireguardSteps } from "../../src/lab/stages/wireguard-record.ts";
 import { topology } from "../../src/lab/topology.ts";
 import { InterfaceConfig } from "../../src/os/interface-config.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
 import { requireNamespaces, requireProgram, requireThat } from "../requirements.ts";
+import {
+  asNobody,
+  canBeNobody,
+  canUnshare,
+  detailsOf,
+  lab,
+  main,
+  namespaceOf,
+  processesMarked,
+} from "./lab-process.ts";
 
-const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const markVariable = "WARREN_TEST_MARK";
 const timeout = 300_000; // for all of them, on one slow CPU
-
-const asNobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 const skip = process.env.WARREN_REQUIRE_PEERS !== "1" && !canUnshare() && "namespaces cannot be made here";
 
@@ -68,7 +71,7 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
 
   test("no host waits for duplicate address detection before it can speak", (t) => {
     if (!requireNamespaces(t)) return;
-    using network = new Network();
+    using network = new Network(topology);
     for (const { host: name, device } of topology.links.flat()) {
       const host = network.host(name);
       const detects = ["all", device].map((scope) => host.getSysctl(`net/ipv6/conf/${scope}/accept_dad`));
@@ -76,7 +79,7 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
     }
   });
 
-  const broken: Record<Breakage, { step: StepName; seen: RegExp }> = {
+  const broken: Record<WireguardBreakage, { step: string; seen: RegExp }> = {
     nat: { step: "nat", seen: /came from 10\.8\.0\.2/ },
     route: { step: "route", seen: /by eth0/ },
     key: { step: "handshake", seen: /0 response/ },
@@ -198,6 +201,7 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
 
 /** Every field that docs/lab.md promises, with what it must be. */
 function checkRecord(record: LabRecord, privilege: string): void {
+  assert.equal(record.stage, "wireguard");
   assert.equal(record.ok, true);
   assert.equal(record.privilege, privilege);
   assert.equal(record.broken, null);
@@ -209,11 +213,7 @@ function checkRecord(record: LabRecord, privilege: string): void {
       ...["eavesdropper", "throughput", "teardown"],
     ],
   );
-  const detail = <N extends StepName>(name: N): StepDetails[N] => {
-    const step = record.steps.find((candidate) => candidate.name === name);
-    assert(step?.ok);
-    return step.detail as StepDetails[N];
-  };
+  const detail = detailsOf<WireguardSteps & FrameSteps>(record);
   assert.equal(detail("direct").seenFrom, "198.51.100.2");
   assert.equal(detail("server").port, 51_820);
   const chosen = detail("route").routes.filter(({ chosenFor }) => chosenFor !== null);
@@ -246,81 +246,6 @@ function checkRecord(record: LabRecord, privilege: string): void {
   );
 }
 
-interface LabProcess {
-  readonly child: ChildProcess;
-  readonly mark: string;
-  readonly ended: Promise<{ readonly status: number | null; readonly output: string; readonly errors: string }>;
-  /** Resolves when this has been printed. */
-  says(text: string): Promise<void>;
-  /** Resolves when no process of it is left; the kernel tells nobody but a parent, so this looks. */
-  gone(): Promise<void>;
-}
-
-interface LabSurroundings {
-  /** A command that runs a command. */
-  readonly prefix?: readonly string[];
-  readonly env?: NodeJS.ProcessEnv;
-  /** A descriptor for standard output. */
-  readonly output?: number | "pipe";
-}
-
-function lab(
-  parameters: readonly string[],
-  { prefix = [], env = {}, output: target = "pipe" }: LabSurroundings = {},
-): LabProcess {
-  const mark = randomUUID();
-  const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
-  const child = spawn(file, rest, {
-    env: { ...process.env, ...env, [markVariable]: mark },
-    stdio: ["ignore", target, "pipe"],
-  });
-  let output = "";
-  let errors = "";
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    output += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    errors += text;
-  });
-  const ended = once(child, "close").then(([status]) => ({ status, output, errors }));
-  return {
-    child,
-    mark,
-    ended,
-    async says(text) {
-      while (!output.includes(text)) {
-        assert(child.stdout !== null && child.exitCode === null && child.signalCode === null, `it ended: ${errors}`);
-        await Promise.race([once(child.stdout, "data"), ended]);
-      }
-    },
-    async gone() {
-      const deadline = performance.now() + 5000;
-      while (processesMarked(mark).length > 0 && performance.now() < deadline) await delay(10);
-      const left = processesMarked(mark);
-      for (const pid of left) process.kill(Number(pid), "SIGKILL");
-      assert.deepEqual(left, [], "processes of this lab are left");
-    },
-  };
-}
-
-function processesMarked(mark: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`${markVariable}=${mark}`);
-    } catch {
-      return false; // no process, or gone meanwhile
-    }
-  });
-}
-
-function namespaceOf(pid: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/net`);
-  } catch {
-    return undefined;
-  }
-}
-
 /** What a VPN gone wrong would have changed of this machine. */
 function machineState(): unknown {
   using config = InterfaceConfig.open();
@@ -337,16 +262,4 @@ function machineState(): unknown {
 
 function isRoot(): boolean {
   return /^\s*0\s+0\s/.test(readFileSync("/proc/self/uid_map", "utf8")) && process.getuid?.() === 0;
-}
-
-function canUnshare(): boolean {
-  return [["--net"], ["--user", "--net"]].some((way) => spawnSync("unshare", [...way, "--", "true"]).status === 0);
-}
-
-function canBeNobody(t: TestContext): boolean {
-  const [file, ...rest] = [...asNobody, process.execPath, main, "--help"];
-  const { status } = spawnSync(file, rest);
-  if (status !== 0)
-    t.diagnostic("not run as an ordinary user: it needs root, setpriv, and a checkout that others may read");
-  return status === 0;
 }

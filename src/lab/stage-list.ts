@@ -1,0 +1,15 @@
+/** All stages of the lab by name, the default first. A stage is loaded when it is asked for. */
+import { VpnError } from "../base/errors.ts";
+import type { Stage } from "./stage.ts";
+
+const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
+  wireguard: async () => (await import("./stages/wireguard.ts")).wireguardStage,
+};
+
+export const stageNames: readonly string[] = Object.keys(loaders);
+
+/** Throws `invalid-argument` for a name that no stage has. */
+export function loadStage(name: string): Promise<Stage> {
+  if (Object.hasOwn(loaders, name)) return loaders[name]();
+  throw new VpnError("invalid-argument", `the lab has no stage ${name}`, { remedy: `choose ${stageNames.join(", ")}` });
+}

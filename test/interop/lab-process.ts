@@ -1,0 +1,114 @@
+/**
+ * The lab as a user meets it: the whole command as a process, on this machine. Each run carries a mark in its environment,
+ * which its children inherit, so that whatever is left of it can be found.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { LabRecord } from "../../src/lab/record.ts";
+
+export const main: string = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const markVariable = "WARREN_TEST_MARK";
+
+export const asNobody: readonly string[] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+/** Reads the details of a run whose steps are those of `D`; of a step that was not verified it throws. */
+export function detailsOf<D>(record: LabRecord): <N extends keyof D & string>(name: N) => D[N] {
+  return (name) => {
+    const step = record.steps.find((candidate) => candidate.name === name);
+    assert(step?.ok, `the step ${name} was verified`);
+    return step.detail as D[typeof name];
+  };
+}
+
+export interface LabProcess {
+  readonly child: ChildProcess;
+  readonly mark: string;
+  readonly ended: Promise<{ readonly status: number | null; readonly output: string; readonly errors: string }>;
+  /** Resolves when this has been printed. */
+  says(text: string): Promise<void>;
+  /** Resolves when no process of it is left; the kernel tells nobody but a parent, so this looks. */
+  gone(): Promise<void>;
+}
+
+export interface LabSurroundings {
+  /** A command that runs a command. */
+  readonly prefix?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** A descriptor for standard output. */
+  readonly output?: number | "pipe";
+}
+
+export function lab(
+  parameters: readonly string[],
+  { prefix = [], env = {}, output: target = "pipe" }: LabSurroundings = {},
+): LabProcess {
+  const mark = randomUUID();
+  const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
+  const child = spawn(file, rest, {
+    env: { ...process.env, ...env, [markVariable]: mark },
+    stdio: ["ignore", target, "pipe"],
+  });
+  let output = "";
+  let errors = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    output += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  const ended = once(child, "close").then(([status]) => ({ status, output, errors }));
+  return {
+    child,
+    mark,
+    ended,
+    async says(text) {
+      while (!output.includes(text)) {
+        assert(child.stdout !== null && child.exitCode === null && child.signalCode === null, `it ended: ${errors}`);
+        await Promise.race([once(child.stdout, "data"), ended]);
+      }
+    },
+    async gone() {
+      const deadline = performance.now() + 5000;
+      while (processesMarked(mark).length > 0 && performance.now() < deadline) await delay(10);
+      const left = processesMarked(mark);
+      for (const pid of left) process.kill(Number(pid), "SIGKILL");
+      assert.deepEqual(left, [], "processes of this lab are left");
+    },
+  };
+}
+
+export function processesMarked(mark: string): string[] {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").includes(`${markVariable}=${mark}`);
+    } catch {
+      return false; // no process, or gone meanwhile
+    }
+  });
+}
+
+export function namespaceOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+export function canUnshare(): boolean {
+  return [["--net"], ["--user", "--net"]].some((way) => spawnSync("unshare", [...way, "--", "true"]).status === 0);
+}
+
+export function canBeNobody(t: TestContext): boolean {
+  const [file, ...rest] = [...asNobody, process.execPath, main, "--help"];
+  const { status } = spawnSync(file, rest);
+  if (status !== 0)
+    t.diagnostic("not run as an ordinary user: it needs root, setpriv, and a checkout that others may read");
+  return status === 0;
+}
