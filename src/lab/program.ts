@@ -67,18 +67,23 @@ export class Program {
   }
 
   /** The next event of this name. Throws `lab-step-failed` if the program ends first, or after `timeoutMs`. */
-  async event(name: string, timeoutMs: number): Promise<ProgramEvent> {
-    const deadline = performance.now() + timeoutMs;
-    for (;;) {
+  event(name: string, timeoutMs: number): Promise<ProgramEvent> {
+    return this.#find(() => {
       const at = this.#events.findIndex(({ event }) => event === name);
-      if (at >= 0) return this.#events.splice(at, 1)[0];
-      const wake = this.#wake.promise.then(() => undefined);
-      const end = await within(deadline - performance.now(), Promise.race([wake, this.ended]));
-      if (end === late) throw new VpnError("lab-step-failed", `it said nothing within ${timeoutMs} ms`);
-      if (end !== undefined && !this.#events.some(({ event }) => event === name)) {
-        throw new VpnError("lab-step-failed", `it ended with status ${end.status}: ${lastLine(end)}`);
-      }
-    }
+      return at < 0 ? undefined : this.#events.splice(at, 1)[0];
+    }, timeoutMs);
+  }
+
+  /** The first line of its output that matches, written already or yet to come. Throws as `event` does. */
+  line(pattern: RegExp, timeoutMs: number): Promise<string> {
+    return this.#find(
+      () =>
+        this.#output
+          .split("\n")
+          .slice(0, -1)
+          .find((line) => pattern.test(line)),
+      timeoutMs,
+    );
   }
 
   /** Waits for its end; kills it when that takes longer. */
@@ -87,6 +92,23 @@ export class Program {
     if (end !== late) return end;
     this.signal("SIGKILL");
     return this.ended;
+  }
+
+  /** What `look` finds, asked again whenever there is more output. */
+  async #find<T>(look: () => T | undefined, timeoutMs: number): Promise<T> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      const wake = this.#wake.promise.then(() => undefined);
+      const end = await within(deadline - performance.now(), Promise.race([wake, this.ended]));
+      if (end === late) throw new VpnError("lab-step-failed", `it said nothing within ${timeoutMs} ms`);
+      const last = end === undefined ? undefined : look();
+      if (last !== undefined) return last;
+      if (end !== undefined) {
+        throw new VpnError("lab-step-failed", `it ended with status ${end.status}: ${lastLine(end)}`);
+      }
+    }
   }
 
   #read(text: string): void {
