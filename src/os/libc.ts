@@ -25,6 +25,7 @@ interface Libc {
   // Cold: opening, configuring, closing.
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
+  dup3(fd: number, onto: number, flags: number): number;
   ioctl(fd: number, request: number, argument: Pointer): number;
   /** The same call, for requests whose argument is a number and not a pointer. */
   ioctlNumber(fd: number, request: number, argument: number): number;
@@ -49,6 +50,7 @@ interface Libc {
   setns(fd: number, kind: number): number;
   mount(source: string, target: string, type: string, flags: number, data: string | null): number;
   prctl(option: number, value: number): number;
+  flock(fd: number, operation: number): number;
 }
 
 const prototypes: Readonly<Record<keyof Libc, string>> = {
@@ -60,6 +62,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   clock_gettime: "int clock_gettime(int clock, uintptr_t at)",
   open: "int open(const char *path, int flags, int mode)",
   close: "int close(int fd)",
+  dup3: "int dup3(int fd, int onto, int flags)",
   ioctl: "int ioctl(int fd, ulong request, void *argument)",
   ioctlNumber: "int ioctl(int fd, ulong request, ulong argument)",
   fcntl: "int fcntl(int fd, int command, long argument)",
@@ -83,6 +86,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   setns: "int setns(int fd, int kind)",
   mount: "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
   prctl: "int prctl(int option, ulong value)",
+  flock: "int flock(int fd, int operation)",
 };
 
 const library = koffi.load("libc.so.6");

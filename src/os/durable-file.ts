@@ -1,0 +1,77 @@
+/**
+ * Writing files so that a crash, or a power cut, leaves the former content or the new one and nothing between: a new
+ * file beside the old one, on the disk, then renamed over it. And the private folders that such files may need.
+ */
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { VpnError } from "../base/errors.ts";
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+
+export interface FileRights {
+  readonly mode: number;
+  /** The caller's own where left out. */
+  readonly owner?: { readonly user: number; readonly group: number };
+}
+
+/**
+ * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, it cannot be renamed
+ * over, and is written in place.
+ */
+export function replaceFile(path: string, content: string, { mode, owner }: FileRights): void {
+  const fresh = `${path}.warren-${process.pid}`;
+  rmSync(fresh, { force: true });
+  const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    writeSync(fd, content);
+    if (owner !== undefined) fchownSync(fd, owner.user, owner.group);
+    fchmodSync(fd, mode);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    renameSync(fresh, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
+    writeFileSync(path, content, { flush: true });
+  }
+}
+
+/** Puts changes of a folder's entries on the disk. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, O_RDONLY | O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Makes a folder that nobody else may look into, if it is not there. Throws `not-permitted` where it is there and others
+ * could have put something into it.
+ */
+export function makePrivateFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const status = lstatSync(path);
+  if (status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & 0o022) === 0) return;
+  throw new VpnError("not-permitted", `${path} is not a folder of this user alone`, {
+    remedy: "remove it, or give it to this user and take from others the right to write there",
+  });
+}
