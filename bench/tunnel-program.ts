@@ -6,6 +6,7 @@
 import { createInterface } from "node:readline";
 import { Cidr, Endpoint } from "../src/base/address.ts";
 import { PrivateKey, PublicKey } from "../src/base/keys.ts";
+import { hostSetup } from "../src/tunnel/host-setup.ts";
 import { Tunnel, type TunnelOptions } from "../src/tunnel/tunnel.ts";
 
 /** The first line. Keys are base64; `privateKey` is for this one run. */
@@ -33,8 +34,7 @@ function tunnelOptions(options: TunnelProgramOptions): TunnelOptions {
     name,
     privateKey: PrivateKey.parse(privateKey),
     listenPort: port,
-    mtu,
-    addresses: addresses.map((address) => Cidr.parse(address)),
+    setUp: hostSetup({ mtu, addresses: addresses.map((address) => Cidr.parse(address)) }),
     maximumPeers: 16,
     peers: [
       {

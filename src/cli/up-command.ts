@@ -107,8 +107,10 @@ async function tunnelOptions(name: string, config: ConfigFile, forward: boolean)
       remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
     });
   }
-  const settings = { name, privateKey, addresses, listenPort, mark, mtu };
-  return { ...settings, routeAllowedIps, forward, peers: await Promise.all(peers) };
+  const { hostSetup } = await import("../tunnel/host-setup.ts");
+  const found = await Promise.all(peers);
+  const setUp = hostSetup({ mtu, addresses, mark, routeAllowedIps, forward, peers: found });
+  return { name, privateKey, listenPort, mark, peers: found, setUp };
 }
 
 function announce(tunnel: Tunnel, json: boolean): void {

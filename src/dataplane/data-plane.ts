@@ -106,6 +106,11 @@ export class DataPlane {
     Atomics.store(this.memory.words, Control.mtu, mtu);
   }
 
+  /** Wakes the workers where they wait, as they must be when another socket has come under a descriptor of theirs. */
+  wake(): void {
+    for (const wake of this.#wakes) wake.signal();
+  }
+
   /** Has a packet sealed and sent to a peer with its sending keypair; an empty one is a keepalive. False if full. */
   seal(peerId: number, packet: Uint8Array): boolean {
     const ring = this.memory.mainToOutbound;
@@ -135,7 +140,7 @@ export class DataPlane {
 
   #signalStop(): void {
     Atomics.store(this.memory.words, Control.stop, 1);
-    for (const wake of this.#wakes) wake.signal();
+    this.wake();
   }
 
   #startWorker(role: WorkerSettings["role"]): Promise<WorkerReady> {

@@ -198,6 +198,8 @@ function runInbound(worker: Worker): void {
   const { tun, sockets, wake } = settings;
   const descriptors = sockets.v6 === undefined ? [sockets.v4] : [sockets.v4, sockets.v6];
   const poller = new Poller(arena, worker.take(pollerSize(descriptors.length + 1)), [...descriptors, wake]);
+  const requests = new EventDescriptor(wake);
+  const spare = arena.base + worker.take(8);
   const reader = new DatagramReader({
     arena,
     scratch: worker.take(readerScratch),
@@ -226,7 +228,9 @@ function runInbound(worker: Worker): void {
     for (let i = 0; i < descriptors.length; i++) if (inbound.batch(descriptors[i])) more = true;
     worker.report(inbound.received, inbound.calls);
     worker.reader.park();
-    if (!more) poller.wait(-1);
+    if (more) continue;
+    poller.wait(-1);
+    if (poller.ready(descriptors.length) !== 0 && !worker.isStopped) requests.drainInto(spare);
   }
 }
 

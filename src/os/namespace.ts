@@ -49,15 +49,19 @@ export class NetworkNamespace implements Disposable {
     return `net:[${fstatSync(this.fd).ino}]`;
   }
 
-  /** Runs one synchronous action inside and comes back, also when it throws. An action that returns a promise throws. */
+  /**
+   * Runs one synchronous action inside and comes back, also when it throws. An action that returns a promise throws. To
+   * change the namespace takes CAP_SYS_ADMIN; where the thread is in it already, nothing is needed.
+   */
   run<T>(action: () => T): T {
     using home = NetworkNamespace.current();
-    enter(this);
+    const isAway = String(home) !== String(this);
+    if (isAway) enter(this);
     let result: T;
     try {
       result = action();
     } finally {
-      enter(home);
+      if (isAway) enter(home);
     }
     if (isThenable(result)) {
       throw new VpnError("invalid-argument", "what runs inside a namespace must be synchronous", {

@@ -12,9 +12,14 @@ import { errno, libc } from "./libc.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
 
 const path = "/dev/net/tun";
-const O_RDWR_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x8_0000;
+const O_NONBLOCK = 0x800;
+const O_RDWR_NONBLOCK_CLOEXEC = 2 | O_NONBLOCK | 0x8_0000;
+const F_SETFD = 2;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
 
 const TUNSETIFF = 0x4004_54ca;
+const TUNGETIFF = 0x8004_54d2;
 const TUNSETOFFLOAD = 0x4004_54d0;
 const TUNSETVNETHDRSZ = 0x4004_54d8;
 
@@ -65,6 +70,8 @@ export class TunDevice implements Disposable {
   /** The interface index. */
   readonly index: number;
   readonly offloads: TunOffloads;
+  /** Whether a virtio header stands before each packet. */
+  readonly virtioHeader: boolean;
   readonly #flags: number;
   readonly #queues: number[] = [];
 
@@ -73,6 +80,7 @@ export class TunDevice implements Disposable {
     this.name = name;
     this.index = index;
     this.offloads = offloads;
+    this.virtioHeader = (flags & IFF_VNET_HDR) !== 0;
     this.#flags = flags;
   }
 
@@ -85,14 +93,29 @@ export class TunDevice implements Disposable {
     const { fd, name } = openQueue(options.name, flags);
     try {
       const offloads = setOffloads(fd, plain || options.offloads === "none" ? [0] : offloadChoices);
-      using config = InterfaceConfig.open();
-      const link = config.links.find(name);
-      if (link === undefined) throw new SystemError("RTM_GETLINK", Errno.ENODEV, { subject: `for ${name}` });
-      return new TunDevice(fd, name, link.index, offloads, flags);
+      return new TunDevice(fd, name, indexOf(name), offloads, flags);
     } catch (error) {
       libc.close(fd);
       throw error;
     }
+  }
+
+  /**
+   * Takes over a descriptor that somebody else attached to a device in this thread's network namespace, and closes it in
+   * the end. Throws `invalid-argument` where it is none, or one whose packets come behind a header that we do not know.
+   */
+  static adopt(fd: number): TunDevice {
+    const { name, flags } = attachedTo(fd);
+    if ((flags & (IFF_TUN | IFF_NO_PI)) !== (IFF_TUN | IFF_NO_PI)) {
+      throw new VpnError("invalid-argument", `descriptor ${fd} is not a TUN device of bare packets`, {
+        remedy: "open it with IFF_TUN | IFF_NO_PI, and IFF_VNET_HDR for offloads",
+      });
+    }
+    must("fcntl", libc.fcntl(fd, F_SETFD, FD_CLOEXEC), { subject: `of descriptor ${fd}` });
+    must("fcntl", libc.fcntl(fd, F_SETFL, O_NONBLOCK), { subject: `of descriptor ${fd}` });
+    if ((flags & IFF_VNET_HDR) !== 0) setHeaderSize(fd);
+    const offloads = setOffloads(fd, (flags & IFF_VNET_HDR) === 0 ? [0] : offloadChoices);
+    return new TunDevice(fd, name, indexOf(name), offloads, flags);
   }
 
   /** A further descriptor of a multi-queue device, closed with it. Only in the namespace in which it was opened. */
@@ -129,14 +152,33 @@ function openQueue(wanted: string, flags: number): { fd: number; name: string } 
     request.set(new TextEncoder().encode(wanted), InterfaceRequest.name);
     new DataView(request.buffer).setUint16(InterfaceRequest.flags, flags, true);
     if (libc.ioctl(fd, TUNSETIFF, request) < 0) throw attachError(errno(), wanted);
-    if ((flags & IFF_VNET_HDR) !== 0) {
-      must("TUNSETVNETHDRSZ", libc.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(virtioHeaderSize, 0, 0, 0)));
-    }
+    if ((flags & IFF_VNET_HDR) !== 0) setHeaderSize(fd);
     return { fd, name: nameIn(request) };
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+/** Which device a descriptor stands for, and the IFF flags it was attached with. */
+function attachedTo(fd: number): { name: string; flags: number } {
+  const request = new Uint8Array(InterfaceRequest.size);
+  if (libc.ioctl(fd, TUNGETIFF, request) < 0) {
+    const remedy = "give the number of an open descriptor of /dev/net/tun that is attached to a device";
+    throw new SystemError("TUNGETIFF", errno(), { subject: `of descriptor ${fd}`, code: "invalid-argument", remedy });
+  }
+  return { name: nameIn(request), flags: new DataView(request.buffer).getUint16(InterfaceRequest.flags, true) };
+}
+
+function indexOf(name: string): number {
+  using config = InterfaceConfig.open();
+  const link = config.links.find(name);
+  if (link === undefined) throw new SystemError("RTM_GETLINK", Errno.ENODEV, { subject: `for ${name}` });
+  return link.index;
+}
+
+function setHeaderSize(fd: number): void {
+  must("TUNSETVNETHDRSZ", libc.ioctl(fd, TUNSETVNETHDRSZ, Uint8Array.of(virtioHeaderSize, 0, 0, 0)));
 }
 
 function setOffloads(fd: number, choices: readonly number[]): TunOffloads {

@@ -97,7 +97,11 @@ export function openUdpSockets(options: UdpSocketOptions): UdpSockets {
  * Sends one datagram and returns 0, or the errno of what the network said: the protocol sends again in its own time. A
  * destination of a family without a socket gives EAFNOSUPPORT.
  */
-export function sendDatagram(sockets: UdpSockets, bytes: Uint8Array, endpoint: Endpoint): number {
+export function sendDatagram(
+  sockets: { readonly v4: number; readonly v6: number | undefined },
+  bytes: Uint8Array,
+  endpoint: Endpoint,
+): number {
   const fd = endpoint.family === 4 ? sockets.v4 : sockets.v6;
   if (fd === undefined) return Errno.EAFNOSUPPORT;
   const length = encodeSockaddr(endpoint, name);
@@ -105,6 +109,21 @@ export function sendDatagram(sockets: UdpSockets, bytes: Uint8Array, endpoint: E
 }
 
 const name = new Uint8Array(sockaddrSize);
+
+/** Changes the firewall mark of what is sent from now on; 0 for none. Throws `not-permitted`. */
+export function markSocket(fd: number, mark: number): void {
+  setOption(fd, SOL_SOCKET, SO_MARK, mark, `to ${mark} (SO_MARK)`);
+}
+
+/** What this kernel's sockets can do, found on one that has no port. */
+export function probeUdpOffloads(): UdpOffloads {
+  const fd = openSocket(AF_INET, { port: 0 });
+  try {
+    return enableOffloads(fd, undefined, { port: 0 });
+  } finally {
+    libc.close(fd);
+  }
+}
 
 function openSocket(family: number, options: UdpSocketOptions): number {
   const fd = must("socket", libc.socket(family, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0), {

@@ -1,38 +1,29 @@
 /**
- * One live interface: a TUN device, a UDP port, the protocol and the packet path, wired together.
+ * One live interface: a TUN device, a UDP port, the protocol and the packet path, wired together, and all that may be
+ * changed about them while packets pass. What the host needs around the interface (addresses, routes, forwarding) is
+ * the caller's, by `setUp`.
  *
- * Here is the only clock. The workers stamp what they do into shared memory; main looks at the stamps at least once a
- * second, asks the protocol for its next deadline, and sleeps until then. The stamps are exact and no timeout is
- * shorter than ten seconds after one, so looking late makes no deadline late.
+ * A change acts as it does on the kernel's own WireGuard (drivers/net/wireguard/netlink.c, device.c): sessions live on
+ * through everything but a new private key.
  */
-import { randomFillSync } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Cidr, Endpoint } from "../base/address.ts";
-import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
-import type { PresharedKey, PrivateKey, PublicKey } from "../base/keys.ts";
+import { type DropReason, VpnError } from "../base/errors.ts";
+import { PresharedKey, type PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
-import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
+import { InterfaceConfig } from "../os/interface-config.ts";
 import { type LinkEvent, watchLink } from "../os/link-watch.ts";
 import { TunDevice } from "../os/tun-device.ts";
-import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
-import { Device } from "../wireguard/device.ts";
-import type { Output } from "../wireguard/peer.ts";
-import { Forwarding } from "./forwarding.ts";
-import { setUpInterface } from "./interface-setup.ts";
+import type { Peer } from "../wireguard/peer.ts";
+import { ProtocolDriver, superPackets } from "./protocol-driver.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
 export const defaultMtu = 1420;
 const defaultMaximumPeers = 16_384;
-const lookEveryMs = 1000;
-/** After requests: a look costs time for every live peer, so that strangers must not make us look at each datagram. */
-const lookSoonMs = 50;
-/** As many bytes of handshake messages waiting mean a flood: 128 initiations, an eighth of wireguard-go's queue. */
-const loadThreshold = 128 * 200;
 
 export interface TunnelPeerOptions {
   readonly publicKey: PublicKey;
@@ -43,32 +34,71 @@ export interface TunnelPeerOptions {
   readonly persistentKeepaliveSeconds?: number | undefined;
 }
 
+/** What is left out stays as it is. */
+export interface TunnelPeerChange {
+  readonly presharedKey?: PresharedKey | undefined;
+  readonly removePresharedKey?: boolean;
+  readonly endpoint?: Endpoint | undefined;
+  /** 0: none. */
+  readonly persistentKeepaliveSeconds?: number | undefined;
+  /** Takes all allowed IPs away before any is given. */
+  readonly replaceAllowedIps?: boolean;
+  /** Given to this peer, and taken from whoever had them. */
+  readonly allowedIps?: readonly Cidr[];
+  /** Taken from this peer, where it has them. */
+  readonly removedAllowedIps?: readonly Cidr[];
+}
+
+/** The interface as `setUp` finds it. */
+export interface TunnelLink {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+}
+
 export interface TunnelOptions {
   /** Of the interface to create; `wg%d` takes the first free number. */
   readonly name: string;
-  readonly privateKey: PrivateKey;
+  /** An open descriptor of a TUN device to take over, instead of creating one; then `name` does not matter. */
+  readonly tunFd?: number | undefined;
+  /** May come later. Without one there are no sessions. */
+  readonly privateKey?: PrivateKey | undefined;
   /** 0 or absent lets the kernel choose. */
   readonly listenPort?: number | undefined;
-  /** Firewall mark of the datagrams. */
+  /** Firewall mark of the datagrams; 0 or absent: none. */
   readonly mark?: number | undefined;
-  readonly mtu?: number | undefined;
-  readonly addresses?: readonly Cidr[];
-  /** Whether every allowed IP gets a route into the tunnel. */
-  readonly routeAllowedIps?: boolean;
-  /** Forward what peers send, hidden behind this machine's own addresses. */
-  readonly forward?: boolean;
   readonly peers?: readonly TunnelPeerOptions[];
   readonly maximumPeers?: number;
   /** Takes one provider of the cipher instead of the fastest that works. */
   readonly aead?: AeadName | undefined;
+  /**
+   * Configures the host around the interface and brings it up, synchronously, in the network namespace of the calling
+   * thread, when device and sockets exist and before any await. What it returns is disposed of at the end, before the
+   * device goes. Left out, the interface is as it was found: a new one is down.
+   */
+  readonly setUp?: (link: TunnelLink, port: number) => Disposable | AsyncDisposable | undefined;
+}
+
+/** A peer as it is configured, and how it fares. */
+export interface PeerState {
+  readonly publicKey: PublicKey;
+  /** All zeros: none. Not a copy: do not keep it. */
+  readonly presharedKey: PresharedKey;
+  readonly endpoint: Endpoint | undefined;
+  readonly allowedIps: readonly Cidr[];
+  /** 0: none. */
+  readonly persistentKeepaliveSeconds: number;
+  /** Wall clock, ms since 1970; undefined if there was none. */
+  readonly lastHandshakeAt: number | undefined;
+  /** Bytes of data messages, headers and tags included. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
 }
 
 export interface PeerStatus {
   readonly publicKey: string;
   readonly endpoint: string | undefined;
-  /** Wall clock, ms since 1970; undefined if there was none. */
   readonly lastHandshakeAt: number | undefined;
-  /** Bytes of data messages, headers and tags included. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -86,70 +116,56 @@ export interface TunnelStatus {
 
 export class Tunnel implements AsyncDisposable {
   readonly name: string;
-  readonly port: number;
   readonly #tun: TunDevice;
   readonly #transport: UdpTransport;
-  readonly #device: Device;
-  readonly #plane: DataPlane;
+  readonly #driver: ProtocolDriver;
   readonly #failure = Promise.withResolvers<VpnError>();
   /** What is to be given back at the end, last taken first. */
   readonly #resources = new AsyncDisposableStack();
-  #timer: NodeJS.Timeout | undefined;
   #mtu: number;
-  #isEnding = false;
-  #isLookingSoon = false;
   #closed: Promise<void> | undefined;
 
   /**
-   * Makes the interface and brings it up; resolves when packets can pass. Throws a `VpnError` that says what is missing
-   * and leaves nothing behind. All that belongs to a network namespace is made before the first `await`, in the one that
-   * the calling thread is in.
+   * Makes the interface; resolves when packets can pass, as soon as it is up. Throws a `VpnError` that says what is
+   * missing and leaves nothing behind. All that belongs to a network namespace is made before the first `await`, in the
+   * one that the calling thread is in.
    */
   static async open(options: TunnelOptions): Promise<Tunnel> {
     await using resources = new AsyncDisposableStack();
-    const { addresses = [], peers = [], mtu = defaultMtu } = options;
-    const tun = resources.use(TunDevice.open({ name: options.name }));
-    const transport = resources.use(new UdpTransport({ port: options.listenPort ?? 0, mark: options.mark }));
-    const routes = options.routeAllowedIps === true ? peers.flatMap((peer) => peer.allowedIps) : [];
-    const endpoints = peers.flatMap(({ endpoint }) => endpoint?.address ?? []);
-    const { index, name } = tun;
-    setUpInterface({ index, name, mtu, addresses, routes, endpoints, mark: options.mark });
-    if (options.forward === true) resources.use(Forwarding.enable(tun.name, addresses));
-    const tunnel = new Tunnel(options, tun, transport);
-    resources.defer(() => tunnel.#plane.stop());
+    const { name, tunFd, listenPort = 0, mark = 0, peers = [], setUp } = options;
+    const tun = resources.use(tunFd === undefined ? TunDevice.open({ name }) : TunDevice.adopt(tunFd));
+    const transport = resources.use(new UdpTransport());
+    using config = InterfaceConfig.open();
+    if (tunFd === undefined) config.links.set(tun.index, { mtu: defaultMtu });
+    if (mark !== 0) transport.mark = mark;
+    transport.open(listenPort);
+    const found = config.links.find(tun.index);
+    resources.use(setUp?.({ index: tun.index, name: tun.name, mtu: found?.mtu ?? defaultMtu }, transport.port));
+    const link = config.links.find(tun.index);
+    const tunnel = new Tunnel(options, tun, transport, link?.mtu ?? defaultMtu);
+    resources.defer(() => tunnel.#driver.plane.stop());
     resources.defer(() => tunnel.#forget());
     resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
     for (const peer of peers) tunnel.addPeer(peer);
-    await tunnel.#start();
+    await tunnel.#driver.start();
     tunnel.#resources.use(resources.move());
     return tunnel;
   }
 
-  private constructor(options: TunnelOptions, tun: TunDevice, transport: UdpTransport) {
-    const maximumPeers = options.maximumPeers ?? defaultMaximumPeers;
+  private constructor(options: TunnelOptions, tun: TunDevice, transport: UdpTransport, mtu: number) {
     this.name = tun.name;
-    this.port = transport.port;
-    this.#mtu = options.mtu ?? defaultMtu;
+    this.#mtu = mtu;
     this.#tun = tun;
     this.#transport = transport;
-    this.#device = new Device({
-      primitives: native,
-      random: (length) => randomFillSync(new Uint8Array(length)),
-      wallClock: () => Date.now(),
-      maximumPeers,
-    });
-    this.#plane = new DataPlane({
-      maximumPeers,
-      mtu: this.#mtu,
-      kernels: new WebAssembly.Module(readKernels()),
-      tun: tun.fd,
-      sockets: transport.descriptors,
-      segmentation: transport.offloads.segmentation,
-      offloads: superPackets(tun),
+    this.#driver = new ProtocolDriver({
+      maximumPeers: options.maximumPeers ?? defaultMaximumPeers,
+      mtu,
+      tun,
+      transport,
       aead: options.aead,
-      requests: this.#requests(),
+      fail: (error) => this.#failure.resolve(error),
     });
-    this.#device.setPrivateKey(bootTime(), options.privateKey);
+    this.#driver.device.setPrivateKey(bootTime(), options.privateKey);
   }
 
   /** Resolves if the tunnel can carry no more: a worker failed, or somebody deleted the interface. Then `close`. */
@@ -157,65 +173,142 @@ export class Tunnel implements AsyncDisposable {
     return this.#failure.promise;
   }
 
-  /** Adds a peer. Allowed IPs that another peer had move to this one. Throws `invalid-argument`, `not-available`. */
+  /** The UDP port; 0 while none was chosen. */
+  get port(): number {
+    return this.#transport.port;
+  }
+
+  /** Firewall mark of the datagrams; 0: none. */
+  get mark(): number {
+    return this.#transport.mark;
+  }
+
+  /** Who we are; undefined without a private key. */
+  get publicKey(): PublicKey | undefined {
+    return this.#driver.device.publicKey;
+  }
+
+  /** The private key, for those who are asked to show the configuration. Not a copy: do not keep it. */
+  get privateKey(): PrivateKey | undefined {
+    return this.#driver.device.privateKey;
+  }
+
+  /** Changes who we are, `undefined` for nobody: all sessions end, and a peer with our new key is removed. */
+  setPrivateKey(key: PrivateKey | undefined): void {
+    if (key !== undefined) this.removePeer(new PublicKey(native.publicKey(key.bytes)));
+    this.#driver.device.setPrivateKey(bootTime(), key);
+    this.#driver.settle();
+  }
+
+  /**
+   * Listens on another port, 0 for one of the kernel's choice, and no longer on the one before; sessions live on. Throws
+   * `port-taken`, and then stays where it was.
+   */
+  setListenPort(port: number): void {
+    if (port === this.port && port !== 0) return;
+    this.#transport.open(port);
+    this.#driver.plane.wake();
+  }
+
+  /** Firewall mark of the datagrams from now on; 0: none. Throws `not-permitted`. */
+  setMark(mark: number): void {
+    this.#transport.mark = mark;
+  }
+
+  hasPeer(key: PublicKey): boolean {
+    return this.#driver.device.peer(key) !== undefined;
+  }
+
+  /**
+   * Adds a peer. Allowed IPs that another peer had move to this one. Throws `invalid-argument` where there is such a
+   * peer, `invalid-configuration` where it has our own key, `not-available` where there is no room.
+   */
   addPeer(options: TunnelPeerOptions): void {
     const { publicKey, presharedKey, endpoint, allowedIps, persistentKeepaliveSeconds: seconds = 0 } = options;
-    const { peers } = this.#plane;
-    const id = peers.add();
+    const { device, plane } = this.#driver;
+    const id = plane.peers.add();
     try {
-      this.#device.addPeer(bootTime(), {
+      device.addPeer(bootTime(), {
         id,
         publicKey,
-        activity: peers.activity(id),
+        activity: plane.peers.activity(id),
         ...(presharedKey === undefined ? {} : { presharedKey }),
         ...(endpoint === undefined ? {} : { endpoint }),
         ...(seconds === 0 ? {} : { persistentKeepaliveMs: 1000 * seconds }),
       });
     } catch (error) {
-      peers.remove(id);
+      plane.peers.remove(id);
       throw error;
     }
-    if (endpoint !== undefined) peers.setEndpoint(id, UdpTransport.encode(endpoint));
+    if (endpoint !== undefined) plane.peers.setEndpoint(id, UdpTransport.encode(endpoint));
     try {
-      for (const allowed of allowedIps) this.#plane.allowedIps.insert(allowed, id);
+      for (const allowed of allowedIps) plane.allowedIps.insert(allowed, id);
     } catch (error) {
       this.removePeer(publicKey);
       throw error;
     }
-    this.#settle();
+    this.#driver.settle();
   }
 
   /** Ends a peer's session, erases its keys and forgets it. Whether there was one. */
-  removePeer(publicKey: PublicKey): boolean {
-    const peer = this.#device.peer(publicKey);
+  removePeer(key: PublicKey): boolean {
+    const { device, plane } = this.#driver;
+    const peer = device.peer(key);
     if (peer === undefined) return false;
-    const now = bootTime();
-    this.#plane.allowedIps.removePeer(peer.id);
-    this.#device.removePeer(now, peer);
-    this.#settle();
-    this.#plane.peers.remove(peer.id);
+    plane.allowedIps.removePeer(peer.id);
+    device.removePeer(bootTime(), peer);
+    this.#driver.settle();
+    plane.peers.remove(peer.id);
     return true;
   }
 
+  /** Changes a peer; its session lives on. Throws `invalid-argument` where there is none. */
+  updatePeer(key: PublicKey, change: TunnelPeerChange): void {
+    const { device, plane } = this.#driver;
+    const peer = this.#peer(key);
+    const now = bootTime();
+    const presharedKey = change.removePresharedKey === true ? PresharedKey.none : change.presharedKey;
+    if (presharedKey !== undefined) peer.setPresharedKey(presharedKey);
+    if (change.endpoint !== undefined) device.setEndpoint(now, peer, change.endpoint);
+    if (change.replaceAllowedIps === true) plane.allowedIps.removePeer(peer.id);
+    for (const allowed of change.removedAllowedIps ?? []) plane.allowedIps.remove(allowed, peer.id);
+    for (const allowed of change.allowedIps ?? []) plane.allowedIps.insert(allowed, peer.id);
+    const seconds = change.persistentKeepaliveSeconds;
+    if (seconds !== undefined) device.setPersistentKeepalive(now, peer, seconds === 0 ? undefined : 1000 * seconds);
+    this.#driver.settle();
+  }
+
+  /** Begins a handshake now, unless one was begun within `RekeyTimeout`. Throws `invalid-argument` for a stranger. */
+  initiate(key: PublicKey): void {
+    this.#driver.device.freshen(bootTime(), this.#peer(key));
+    this.#driver.settle();
+  }
+
+  /** The peers in the order in which they came, each as it is when its turn comes. */
+  *peers(): Iterable<PeerState> {
+    for (const peer of this.#driver.device.peers) yield this.#stateOf(peer);
+  }
+
   status(): TunnelStatus {
+    const { device, plane } = this.#driver;
     return {
       name: this.name,
       port: this.port,
       mtu: this.#mtu,
-      aead: this.#plane.aead,
+      aead: plane.aead,
       offloads: { tun: superPackets(this.#tun), udp: this.#transport.offloads },
-      peers: Array.from(this.#device.peers, (peer) => ({
+      peers: Array.from(device.peers, (peer) => ({
         publicKey: peer.publicKey.toString(),
         endpoint: peer.endpoint?.toString(),
         lastHandshakeAt: peer.lastHandshakeAt,
-        ...this.#plane.peers.transfer(peer.id),
+        ...plane.peers.transfer(peer.id),
       })),
-      drops: this.#plane.memory.drops(),
-      workers: { outbound: this.#plane.memory.report("outbound"), inbound: this.#plane.memory.report("inbound") },
+      drops: plane.memory.drops(),
+      workers: { outbound: plane.memory.report("outbound"), inbound: plane.memory.report("inbound") },
     };
   }
 
-  /** Ends the workers, erases all keys, removes the interface and what was set up around it. */
+  /** Ends the workers, erases all keys, undoes `setUp` and removes the interface. */
   close(): Promise<void> {
     this.#closed ??= this.#resources.disposeAsync();
     return this.#closed;
@@ -225,136 +318,36 @@ export class Tunnel implements AsyncDisposable {
     await this.close();
   }
 
+  #peer(key: PublicKey): Peer {
+    const peer = this.#driver.device.peer(key);
+    if (peer === undefined) throw new VpnError("invalid-argument", `there is no peer ${key}`);
+    return peer;
+  }
+
+  #stateOf(peer: Peer): PeerState {
+    const { plane } = this.#driver;
+    return {
+      publicKey: peer.publicKey,
+      presharedKey: peer.presharedKey,
+      endpoint: peer.endpoint,
+      allowedIps: plane.allowedIps.entries(peer.id),
+      persistentKeepaliveSeconds: (peer.persistentKeepaliveMs ?? 0) / 1000,
+      lastHandshakeAt: peer.lastHandshakeAt,
+      ...plane.peers.transfer(peer.id),
+    };
+  }
+
   /** The operator may change the MTU under way. A deletion shows in the outbound worker, wherever the interface was. */
   #linkChanged(event: LinkEvent): void {
     if (event.kind !== "changed" || event.link.mtu === this.#mtu) return;
     this.#mtu = event.link.mtu;
-    this.#plane.mtu = this.#mtu;
+    this.#driver.plane.mtu = this.#mtu;
   }
 
-  async #start(): Promise<void> {
-    await this.#plane.start();
-    this.#look();
-  }
-
-  /** Sees to whatever is due, and sleeps until the next deadline, or until the stamps are to be looked at again. */
-  #look(): void {
-    if (this.#isEnding) return;
-    const now = bootTime();
-    this.#device.expire(now);
-    this.#settle();
-    const deadline = this.#device.nextDeadline() ?? Number.POSITIVE_INFINITY;
-    this.#isLookingSoon = false;
-    const waitMs = Math.min(lookEveryMs, Math.max(1, deadline - now));
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), waitMs);
-  }
-
-  /** The first step of the end: no deadline is met any more, and every peer and key is forgotten. */
+  /** Every peer and key is forgotten. */
   #forget(): void {
-    this.#isEnding = true;
-    clearTimeout(this.#timer);
-    for (const peer of [...this.#device.peers]) this.removePeer(peer.publicKey);
-    this.#device.setPrivateKey(bootTime(), undefined);
-    this.#settle();
+    this.#driver.end();
+    for (const peer of [...this.#driver.device.peers]) this.removePeer(peer.publicKey);
+    this.setPrivateKey(undefined);
   }
-
-  /** Looks before long: what the workers asked for may have brought a deadline nearer than the one slept for. */
-  #lookSoon(): void {
-    if (this.#isEnding || this.#isLookingSoon) return;
-    this.#isLookingSoon = true;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#look(), lookSoonMs);
-  }
-
-  /** What the workers ask, put to the protocol. */
-  #requests(): Requests {
-    const peerOf = (id: number) => this.#device.peerById(id);
-    return {
-      handshake: (message, from, waiting) => {
-        if (waiting > loadThreshold) this.#device.noteLoad(bootTime());
-        const source = UdpTransport.decode(from);
-        if (source !== undefined) this.#count(this.#device.receive(bootTime(), message, source));
-        this.#settle(); // answers leave at once, and a flood of them does not pile up
-      },
-      stage: (id, packet) => {
-        const peer = peerOf(id);
-        if (peer !== undefined) this.#count(this.#device.send(bootTime(), peer, packet));
-      },
-      confirm: (localIndex) => this.#device.confirm(bootTime(), localIndex),
-      freshen: (id) => {
-        const peer = peerOf(id);
-        if (peer !== undefined) this.#device.freshen(bootTime(), peer);
-      },
-      roam: (id, from) => {
-        const peer = peerOf(id);
-        const endpoint = UdpTransport.decode(from);
-        if (peer !== undefined && endpoint !== undefined) this.#device.roam(bootTime(), peer, endpoint);
-      },
-      settle: () => {
-        this.#settle();
-        this.#lookSoon();
-      },
-      fail: (error) => {
-        const failure =
-          error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error });
-        this.#failure.resolve(failure);
-      },
-    };
-  }
-
-  /** Does what the protocol asks for. */
-  #settle(): void {
-    for (const output of this.#device.drain()) this.#apply(output);
-  }
-
-  #apply(output: Output): void {
-    const { keypairs, peers } = this.#plane;
-    switch (output.kind) {
-      case "transmit":
-        if (!this.#transport.send(output.message, output.endpoint)) this.#count("send-failed");
-        break;
-      case "seal":
-        if (!this.#plane.seal(output.peer.id, output.packet)) this.#count("staging-full");
-        break;
-      case "keypair-added":
-        if (!keypairs.add(output.peer.id, output.keypair)) this.#count("keypair-table-full");
-        break;
-      case "keypair-selected":
-        keypairs.select(output.peer.id, output.keypair);
-        break;
-      case "keypair-removed":
-        keypairs.remove(output.keypair);
-        break;
-      case "endpoint-changed":
-        peers.setEndpoint(output.peer.id, UdpTransport.encode(output.endpoint));
-        break;
-      case "handshake-failed":
-        this.#count("peer-unreachable", output.discarded);
-        break;
-      case "handshake-completed":
-        break; // for the log, once there is one
-    }
-  }
-
-  #count(reason: DropReason | undefined, packets = 1): void {
-    if (reason === undefined) return;
-    const { floats } = this.#plane.memory;
-    floats[this.#plane.memory.dropRow("main") + dropReasons.indexOf(reason)] += packets;
-  }
-}
-
-function readKernels(): Uint8Array {
-  try {
-    return readFileSync(kernelsUrl);
-  } catch (error) {
-    throw new VpnError("not-available", "the compiled SIMD kernels are missing", {
-      remedy: "run `npm run prepare` in the checkout",
-      cause: error,
-    });
-  }
-}
-
-function superPackets({ offloads }: TunDevice): SuperPacketKinds {
-  return { tcp4: offloads.tso4, tcp6: offloads.tso6, udp: offloads.uso };
 }

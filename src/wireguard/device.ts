@@ -69,6 +69,11 @@ export class Device {
     return this.#self?.publicKey;
   }
 
+  /** Our secret itself, not a copy. */
+  get privateKey(): PrivateKey | undefined {
+    return this.#self?.privateKey;
+  }
+
   get peers(): Iterable<Peer> {
     return this.#peers.values();
   }
@@ -98,14 +103,17 @@ export class Device {
     for (const peer of this.#peers.values()) this.#awaiting.add(peer);
   }
 
-  /** Throws `invalid-argument` for our own key, or a key or id that a peer has already; `not-available` when full. */
+  /**
+   * Throws `invalid-configuration` for our own key, `invalid-argument` for a key or id that a peer has already,
+   * `not-available` when full.
+   */
   addPeer(now: Milliseconds, options: PeerOptions): Peer {
     this.#now = now;
     if (!Number.isInteger(options.id) || options.id < 0 || this.#peersById.has(options.id)) {
       throw new VpnError("invalid-argument", `${options.id} is not a free peer id`);
     }
     if (this.publicKey?.equals(options.publicKey)) {
-      throw new VpnError("invalid-argument", `peer ${options.publicKey} has this interface's own key`, {
+      throw new VpnError("invalid-configuration", `peer ${options.publicKey} has this interface's own key`, {
         remedy: "give it the public key of the other side",
       });
     }
@@ -170,6 +178,18 @@ export class Device {
   roam(now: Milliseconds, peer: Peer, endpoint: Endpoint): void {
     this.#now = now;
     peer.roam(endpoint);
+  }
+
+  /** See `Peer.setEndpoint`. */
+  setEndpoint(now: Milliseconds, peer: Peer, endpoint: Endpoint): void {
+    this.#now = now;
+    peer.setEndpoint(now, endpoint);
+  }
+
+  /** See `Peer.setPersistentKeepalive`. */
+  setPersistentKeepalive(now: Milliseconds, peer: Peer, interval: Milliseconds | undefined): void {
+    this.#now = now;
+    peer.setPersistentKeepalive(now, interval);
   }
 
   /** Handshakes come faster than they can be dealt with: for a second from now, ask for cookies and limit each source. */

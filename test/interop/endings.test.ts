@@ -4,6 +4,7 @@ import { Cidr } from "../../src/base/address.ts";
 import { PrivateKey } from "../../src/base/keys.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
 import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { hostSetup } from "../../src/tunnel/host-setup.ts";
 import { Tunnel, type TunnelOptions } from "../../src/tunnel/tunnel.ts";
 import { Initiation } from "../../src/wireguard/messages.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
@@ -177,7 +178,7 @@ async function openBothEnds(underlay: Underlay, number: number): Promise<BothEnd
     name: `wg${number}`,
     privateKey: keys[side],
     listenPort: port,
-    addresses: [Cidr.parse(`10.8.${number}.${side === "left" ? 1 : 2}/24`)],
+    setUp: hostSetup({ addresses: [Cidr.parse(`10.8.${number}.${side === "left" ? 1 : 2}/24`)] }),
     peers: [
       {
         publicKey: publicKeyOf(keys[other]),

@@ -54,7 +54,7 @@ test("peers are told apart by key and id; our own key is refused", () => {
   throwsCode("invalid-argument", () => device.addPeer(1, { id: 5, publicKey: publicKey(2) }));
   throwsCode("invalid-argument", () => device.addPeer(1, { id: 4, publicKey: publicKey(3) }));
   throwsCode("invalid-argument", () => device.addPeer(1, { id: -1, publicKey: publicKey(3) }));
-  throwsCode("invalid-argument", () => device.addPeer(1, { id: 5, publicKey: publicKey(1) }));
+  throwsCode("invalid-configuration", () => device.addPeer(1, { id: 5, publicKey: publicKey(1) }));
   device.addPeer(1, { id: 5, publicKey: publicKey(3) });
   throwsCode("not-available", () => device.addPeer(1, { id: 6, publicKey: publicKey(4) }));
   device.removePeer(1, peer);

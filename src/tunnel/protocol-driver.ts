@@ -1,0 +1,189 @@
+/**
+ * The protocol at work: a `Device`, the packet path it rules, and the only clock.
+ *
+ * The workers stamp what they do into shared memory; main looks at the stamps at least once a second while any session
+ * lives, asks the protocol for its next deadline, and sleeps until then. The stamps are exact and no timeout is shorter
+ * than ten seconds after one, so looking late makes no deadline late.
+ */
+import { randomFillSync } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
+import { native } from "../crypto/native.ts";
+import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
+import type { AeadName } from "../dataplane/packet-aead.ts";
+import { bootTime } from "../os/clock.ts";
+import type { TunDevice } from "../os/tun-device.ts";
+import { kernelsUrl } from "../packet/kernels.ts";
+import type { SuperPacketKinds } from "../packet/virtio-header.ts";
+import { UdpTransport } from "../transport/udp.ts";
+import { Device } from "../wireguard/device.ts";
+import type { Output } from "../wireguard/peer.ts";
+
+const lookEveryMs = 1000;
+/** After requests: a look costs time for every live peer, so that strangers must not make us look at each datagram. */
+const lookSoonMs = 50;
+/** As many bytes of handshake messages waiting mean a flood: 128 initiations, an eighth of wireguard-go's queue. */
+const loadThreshold = 128 * 200;
+
+export interface ProtocolDriverOptions {
+  readonly maximumPeers: number;
+  readonly mtu: number;
+  readonly tun: TunDevice;
+  readonly transport: UdpTransport;
+  readonly aead: AeadName | undefined;
+  /** A worker has failed: no packet will pass any more. */
+  readonly fail: (error: VpnError) => void;
+}
+
+export class ProtocolDriver {
+  readonly device: Device;
+  readonly plane: DataPlane;
+  readonly #transport: UdpTransport;
+  readonly #fail: (error: VpnError) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #isEnding = false;
+  #isLookingSoon = false;
+
+  /** Lays out what is shared; no thread runs yet. */
+  constructor({ maximumPeers, mtu, tun, transport, aead, fail }: ProtocolDriverOptions) {
+    this.#transport = transport;
+    this.#fail = fail;
+    this.device = new Device({
+      primitives: native,
+      random: (length) => randomFillSync(new Uint8Array(length)),
+      wallClock: () => Date.now(),
+      maximumPeers,
+    });
+    this.plane = new DataPlane({
+      maximumPeers,
+      mtu,
+      kernels: new WebAssembly.Module(readKernels()),
+      tun: tun.fd,
+      sockets: transport.descriptors,
+      segmentation: transport.offloads.segmentation,
+      offloads: superPackets(tun),
+      aead,
+      requests: this.#requests(),
+    });
+  }
+
+  /** Starts the workers; resolves when packets can pass. */
+  async start(): Promise<void> {
+    await this.plane.start();
+    this.#look();
+  }
+
+  /** Does what the protocol asks for, after any call to it, and sees to the deadlines that the call may have moved. */
+  settle(): void {
+    for (const output of this.device.drain()) this.#apply(output);
+    this.#lookSoon();
+  }
+
+  /** The first step of the end: no deadline is met any more. */
+  end(): void {
+    this.#isEnding = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** Sees to whatever is due, and sleeps until the next deadline, or until the stamps are to be looked at again. */
+  #look(): void {
+    if (this.#isEnding) return;
+    const now = bootTime();
+    this.device.expire(now);
+    for (const output of this.device.drain()) this.#apply(output);
+    this.#isLookingSoon = false;
+    clearTimeout(this.#timer);
+    const deadline = this.device.nextDeadline();
+    if (deadline === undefined) return; // nothing lives: whatever begins will say so
+    const waitMs = Math.min(lookEveryMs, Math.max(1, deadline - now));
+    this.#timer = setTimeout(() => this.#look(), waitMs);
+  }
+
+  /** Looks before long: what was asked for may have brought a deadline nearer than the one slept for. */
+  #lookSoon(): void {
+    if (this.#isEnding || this.#isLookingSoon) return;
+    this.#isLookingSoon = true;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), lookSoonMs);
+  }
+
+  /** What the workers ask, put to the protocol. */
+  #requests(): Requests {
+    const peerOf = (id: number) => this.device.peerById(id);
+    return {
+      handshake: (message, from, waiting) => {
+        if (waiting > loadThreshold) this.device.noteLoad(bootTime());
+        const source = UdpTransport.decode(from);
+        if (source !== undefined) this.#count(this.device.receive(bootTime(), message, source));
+        this.settle(); // answers leave at once, and a flood of them does not pile up
+      },
+      stage: (id, packet) => {
+        const peer = peerOf(id);
+        if (peer !== undefined) this.#count(this.device.send(bootTime(), peer, packet));
+      },
+      confirm: (localIndex) => this.device.confirm(bootTime(), localIndex),
+      freshen: (id) => {
+        const peer = peerOf(id);
+        if (peer !== undefined) this.device.freshen(bootTime(), peer);
+      },
+      roam: (id, from) => {
+        const peer = peerOf(id);
+        const endpoint = UdpTransport.decode(from);
+        if (peer !== undefined && endpoint !== undefined) this.device.roam(bootTime(), peer, endpoint);
+      },
+      settle: () => this.settle(),
+      fail: (error) =>
+        this.#fail(error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error })),
+    };
+  }
+
+  #apply(output: Output): void {
+    const { keypairs, peers } = this.plane;
+    switch (output.kind) {
+      case "transmit":
+        if (!this.#transport.send(output.message, output.endpoint)) this.#count("send-failed");
+        break;
+      case "seal":
+        if (!this.plane.seal(output.peer.id, output.packet)) this.#count("staging-full");
+        break;
+      case "keypair-added":
+        if (!keypairs.add(output.peer.id, output.keypair)) this.#count("keypair-table-full");
+        break;
+      case "keypair-selected":
+        keypairs.select(output.peer.id, output.keypair);
+        break;
+      case "keypair-removed":
+        keypairs.remove(output.keypair);
+        break;
+      case "endpoint-changed":
+        peers.setEndpoint(output.peer.id, UdpTransport.encode(output.endpoint));
+        break;
+      case "handshake-failed":
+        this.#count("peer-unreachable", output.discarded);
+        break;
+      case "handshake-completed":
+        break; // for the log, once there is one
+    }
+  }
+
+  #count(reason: DropReason | undefined, packets = 1): void {
+    if (reason === undefined) return;
+    const { floats } = this.plane.memory;
+    floats[this.plane.memory.dropRow("main") + dropReasons.indexOf(reason)] += packets;
+  }
+}
+
+export function superPackets({ offloads }: TunDevice): SuperPacketKinds {
+  return { tcp4: offloads.tso4, tcp6: offloads.tso6, udp: offloads.uso };
+}
+
+function readKernels(): Uint8Array {
+  try {
+    return readFileSync(kernelsUrl);
+  } catch (error) {
+    throw new VpnError("not-available", "the compiled SIMD kernels are missing", {
+      remedy: "run `npm run prepare` in the checkout",
+      cause: error,
+    });
+  }
+}
