@@ -4,6 +4,7 @@ import type { Stage } from "./stage.ts";
 
 const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
   wireguard: async () => (await import("./stages/wireguard.ts")).wireguardStage,
+  xor: async () => (await import("./stages/xor.ts")).xorStage,
 };
 
 export const stageNames: readonly string[] = Object.keys(loaders);
