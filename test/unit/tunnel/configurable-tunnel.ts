@@ -1,0 +1,97 @@
+/** A tunnel that only remembers how it is configured, for the configuration protocol. */
+import type { Cidr, Endpoint } from "../../../src/base/address.ts";
+import { VpnError } from "../../../src/base/errors.ts";
+import { PresharedKey, PrivateKey, PublicKey } from "../../../src/base/keys.ts";
+import { native } from "../../../src/crypto/native.ts";
+import type { PeerState } from "../../../src/tunnel/tunnel.ts";
+import type { ConversationOptions } from "../../../src/tunnel/uapi.ts";
+
+type Configured = ConversationOptions["tunnel"];
+
+export class ConfigurableTunnel implements Configured {
+  port = 0;
+  mark = 0;
+  privateKey: PrivateKey | undefined;
+  /** What was asked of it, in order. */
+  readonly calls: string[] = [];
+  readonly #peers = new Map<string, PeerState>();
+
+  get publicKey(): PublicKey | undefined {
+    return this.privateKey && new PublicKey(native.publicKey(this.privateKey.bytes));
+  }
+
+  setPrivateKey(key: PrivateKey | undefined): void {
+    this.privateKey = key && new PrivateKey(key.bytes);
+  }
+
+  setListenPort(port: number): void {
+    if (port === 1) throw new VpnError("port-taken", "port 1 is taken");
+    this.port = port;
+  }
+
+  setMark(mark: number): void {
+    this.mark = mark;
+  }
+
+  hasPeer(key: PublicKey): boolean {
+    return this.#peers.has(key.hex);
+  }
+
+  peers(): Iterable<PeerState> {
+    return this.#peers.values();
+  }
+
+  peer(number: number): PeerState | undefined {
+    return this.#peers.get(peerKey(number));
+  }
+
+  addPeer(options: Parameters<Configured["addPeer"]>[0]): void {
+    this.calls.push(`addPeer ${options.allowedIps.length}`);
+    this.#peers.set(options.publicKey.hex, {
+      publicKey: options.publicKey,
+      presharedKey: new PresharedKey((options.presharedKey ?? PresharedKey.none).bytes),
+      endpoint: options.endpoint,
+      allowedIps: this.#claim(options.allowedIps),
+      persistentKeepaliveSeconds: options.persistentKeepaliveSeconds ?? 0,
+      lastHandshakeAt: undefined,
+      sentBytes: 0,
+      receivedBytes: 0,
+    });
+  }
+
+  updatePeer(key: PublicKey, change: Parameters<Configured["updatePeer"]>[1]): void {
+    this.calls.push(`updatePeer ${change.allowedIps?.length} ${change.removedAllowedIps?.length}`);
+    const peer = this.#peers.get(key.hex);
+    if (peer === undefined) throw new Error("no such peer");
+    const { presharedKey, endpoint, persistentKeepaliveSeconds, allowedIps = [], removedAllowedIps = [] } = change;
+    const before = change.replaceAllowedIps === true ? [] : peer.allowedIps;
+    this.#peers.set(key.hex, {
+      ...peer,
+      ...(presharedKey === undefined ? {} : { presharedKey: new PresharedKey(presharedKey.bytes) }),
+      ...(endpoint === undefined ? {} : { endpoint }),
+      ...(persistentKeepaliveSeconds === undefined ? {} : { persistentKeepaliveSeconds }),
+      allowedIps: [...before, ...this.#claim(allowedIps)].filter(
+        (allowed) => !removedAllowedIps.some((removed) => removed.equals(allowed)),
+      ),
+    });
+  }
+
+  removePeer(key: PublicKey): boolean {
+    return this.#peers.delete(key.hex);
+  }
+
+  /** Something that no set can change, for what a get says. */
+  put(number: number, state: { endpoint?: Endpoint; lastHandshakeAt?: number; sentBytes?: number }): void {
+    const peer = this.#peers.get(peerKey(number));
+    if (peer !== undefined) this.#peers.set(peerKey(number), { ...peer, ...state });
+  }
+
+  #claim(allowedIps: readonly Cidr[]): Cidr[] {
+    return allowedIps.map((allowed) => allowed.network);
+  }
+}
+
+/** The public key of a peer of a test, in hexadecimal. */
+export function peerKey(number: number): string {
+  return number.toString(16).padStart(64, "0");
+}
