@@ -14,6 +14,7 @@ const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_ERROR = 4;
 const SO_KEEPALIVE = 9;
+const SO_MARK = 36;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
@@ -67,12 +68,14 @@ export function acceptTcp(listener: number): AcceptedSocket | undefined {
 
 /**
  * Begins to connect; the descriptor becomes writable when it is done or has failed, and `connectionError` then says
- * which. Throws a `SystemError` where the network refuses at once.
+ * which. A mark other than 0 (SO_MARK) is on every segment and needs CAP_NET_ADMIN. Throws a `SystemError` where the
+ * network refuses at once.
  */
-export function connectTcp(remote: Endpoint): number {
+export function connectTcp(remote: Endpoint, mark = 0): number {
   const fd = openSocket(remote);
   try {
     prepare(fd);
+    if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
     const name = sockaddrOf(remote);
     if (libc.connect(fd, name, name.length) < 0) {
       const failure = errno();
