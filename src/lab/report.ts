@@ -65,7 +65,9 @@ export class Report {
 }
 
 const frame: StagePlan<FrameSteps>["accounts"] = {
-  topology: ({ hosts, links }) => ({ summary: `${hosts} hosts, ${links} links, nothing of this machine's touched` }),
+  topology: ({ hosts, links }) => ({
+    summary: `${count(hosts, "host")}, ${count(links, "link")}, nothing of this machine's touched`,
+  }),
   teardown: ({ tunnels }) => ({ summary: "all of it is gone", evidence: tunnels.map(end) }),
 };
 
@@ -76,6 +78,10 @@ function end({ host, sentBytes, receivedBytes, drops }: TunnelEnd): string {
       ? "ended"
       : `sent ${megabytes(sentBytes)}, received ${megabytes(receivedBytes)}`;
   return `${host.padEnd(7)} ${carried}, dropped ${list.join(", ") || "nothing"}`;
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
 }
 
 function megabytes(bytes: number): string {

@@ -4,6 +4,8 @@ import type { Stage } from "./stage.ts";
 
 const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
   wireguard: async () => (await import("./stages/wireguard.ts")).wireguardStage,
+  tun: async () => (await import("./stages/tun.ts")).tunStage,
+  framing: async () => (await import("./stages/framing.ts")).framingStage,
   xor: async () => (await import("./stages/xor.ts")).xorStage,
 };
 

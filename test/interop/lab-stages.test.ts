@@ -1,0 +1,95 @@
+/** The lab's stages, each as a whole command: what it must show, and that it fails where what it shows is not so. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { LabRecord } from "../../src/lab/record.ts";
+import type { TunSteps } from "../../src/lab/stages/tun-account.ts";
+import { requireThat } from "../requirements.ts";
+import { asNobody, canBeNobody, canUnshare, detailsOf, lab } from "./lab-process.ts";
+
+const timeout = 300_000; // for all of them, on one slow CPU
+const skip = process.env.WARREN_REQUIRE_PEERS !== "1" && !canUnshare() && "namespaces cannot be made here";
+
+/** Runs a stage to its end, every step of it verified, and returns its record. */
+async function verified(parameters: readonly string[], prefix: readonly string[] = []): Promise<LabRecord> {
+  const { status, output, errors } = await lab(["--json", ...parameters], { prefix }).ended;
+  assert.deepEqual({ status, errors }, { status: 0, errors: "" });
+  const record: LabRecord = JSON.parse(output);
+  assert.equal(record.ok, true);
+  assert(record.milliseconds < 15_000, `${record.milliseconds} ms`);
+  return record;
+}
+
+/** Runs a stage that must fail, and returns the one line with which it does. */
+async function failure(parameters: readonly string[]): Promise<string> {
+  const { status, output, errors } = await lab(["--json", ...parameters]).ended;
+  assert.equal(status, 1);
+  assert.equal(JSON.parse(output).ok, false);
+  assert.match(errors, /^warren: the lab's step [^\n]+\n$/);
+  return errors;
+}
+
+describe("the lab's stages", { concurrency: 2, timeout, skip }, () => {
+  test("a stage that there is not is wrong usage, and those that there are come with it", async () => {
+    const { status, output, errors } = await lab(["--stage", "nonsense"]).ended;
+    assert.deepEqual({ status, output }, { status: 2, output: "" });
+    assert.match(errors, /^[^\n]*nonsense[^\n]* wireguard, tun,[^\n]*\n$/);
+  });
+
+  test("what one stage can break another cannot", async () => {
+    const { status, errors } = await lab(["--stage", "tun", "--break", "nat"]).ended;
+    assert.equal(status, 2);
+    assert.match(errors, /^[^\n]*stage tun [^\n]* nat [^\n]* checksum\n$/);
+  });
+
+  test("tun: a device is made call by call, and a ping answered by hand", async () => {
+    checkTun(await verified(["--stage", "tun"]));
+  });
+
+  test("tun: by an ordinary user", async (t) => {
+    if (!requireThat(t, canBeNobody(t), "it needs root, setpriv, and a checkout that others may read")) return;
+    const record = await verified(["--stage", "tun"], asNobody);
+    assert.equal(record.privilege, "user");
+    checkTun(record);
+  });
+
+  test("tun: a reply whose checksum is wrong is no reply", async () => {
+    assert.match(await failure(["--stage", "tun", "--break", "checksum"]), /step answer failed: .* but it got none/);
+  });
+
+  test("tun: for people, the packet stands there byte by byte", async () => {
+    const { status, output } = await lab(["--stage", "tun"]).ended;
+    assert.equal(status, 0);
+    assert.match(output, /ioctl\(fd, TUNSETIFF = 0x400454ca, &ifr\) = 0: there is now an interface tun0/);
+    assert.match(output, /^ {4}0000 {2}4500 0054 /m);
+    assert.match(output, /^ {8} 8 {2}40 +IPv4 time to live +64$/m);
+    assert.match(output, /says: 64 bytes from 8\.8\.8\.8: icmp_seq=1/);
+  });
+});
+
+function checkTun(record: LabRecord): void {
+  const detail = detailsOf<TunSteps>(record);
+  const [before, after] = [detail("attach").before, detail("attach").after].map((hex) => Buffer.from(hex, "hex"));
+  assert.deepEqual([before.length, after.length], [40, 40]);
+  assert.equal(before.toString("latin1", 0, 6), "tun%d\0");
+  assert.equal(after.toString("latin1", 0, 5), "tun0\0");
+  assert.equal(before.readUInt16LE(16), 0x1001);
+  assert.deepEqual(detail("address").addresses, ["10.8.0.2/24", "fd10:8::2/64"]);
+  assert.deepEqual(detail("up").routes, ["10.8.0.0/24 dev tun0", "fd10:8::/64 dev tun0"]);
+  for (const [request, reply, length, source, destination] of [
+    [detail("read"), detail("answer"), 84, "10.8.0.2", "8.8.8.8"],
+    [detail("read6"), detail("answer6"), 104, "fd10:8::2", "2001:4860:4860::8888"],
+  ] as const) {
+    assert.equal(request.bytes.length, length * 2);
+    assert.equal(request.fields.map(({ bytes }) => bytes).join(""), request.bytes, "every byte is in a field");
+    const value = (name: string) => request.fields.find((field) => field.name === name)?.value;
+    assert.deepEqual([value("source"), value("destination")], [source, destination]);
+    assert.match(value("checksum") ?? "", /, right$/);
+    assert.equal(reply.written, length);
+    assert.deepEqual(
+      reply.ping.replies.map(({ from }) => from),
+      [destination],
+    );
+    assert.equal(reply.changes.length, 4, reply.changes.join());
+  }
+  assert.equal(detail("close").gone, "tun0");
+}
