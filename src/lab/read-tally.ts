@@ -10,68 +10,58 @@ export interface ReadTally {
   readonly reads: number;
   /** Reads that were one packet, as the naive reader takes all of them to be. */
   readonly whole: number;
-  /** Reads that begin with a packet and go on with more: what follows the first is lost. */
+  /** Reads that begin with a whole packet and go on: what follows it is lost. */
   readonly joined: number;
+  /** Reads that begin with a packet and end before it does. */
+  readonly short: number;
   /** Reads that begin inside a packet: what they begin with is no header. */
   readonly torn: number;
   /** Whole packets in the stream. */
   readonly packets: number;
-  /** Packets that the naive reader passes on intact: the first of every read that begins with a whole one. */
+  /** Packets that the naive reader passes on intact: one for every read that is whole or joined. */
   readonly survivors: number;
   /** Bytes behind the last whole packet. */
   readonly rest: number;
-  /** Where the first read begins that is not whole, and the boundaries within it, as offsets from its start. */
-  readonly firstFault: { readonly read: number; readonly boundaries: readonly number[] } | undefined;
+  /** The first read that is joined, and the length of the packet it begins with. */
+  readonly firstJoin: { readonly read: number; readonly packetBytes: number } | undefined;
 }
+
+type ReadKind = "whole" | "joined" | "short" | "torn";
 
 /** Judges reads of a stream, decoded, in order and from its beginning. */
 export function tallyReads(reads: readonly Uint8Array[]): ReadTally {
-  const ends = findEnds(concatBytes(...reads));
-  const boundaries = new Set([0, ...ends]);
+  const lengths = measurePackets(concatBytes(...reads));
   let at = 0;
-  const spans = reads.map(({ length }) => {
-    const from = at;
+  const kinds = reads.map(({ length }) => {
+    const kind = judge(length, lengths.get(at));
     at += length;
-    return { from, to: at };
+    return kind;
   });
-  const kinds = spans.map(({ from, to }) => {
-    if (!boundaries.has(from)) return "torn";
-    return boundaries.has(to) && !hasBetween(boundaries, from, to) ? "whole" : "joined";
-  });
-  const count = (wanted: string) => kinds.filter((kind) => kind === wanted).length;
-  const fault = kinds.findIndex((kind) => kind !== "whole");
-  const survives = ({ from, to }: { from: number; to: number }) => {
-    const end = boundaries.has(from) ? ends.find((candidate) => candidate > from) : undefined;
-    return end !== undefined && end <= to;
-  };
-  return {
-    reads: reads.length,
-    whole: count("whole"),
-    joined: count("joined"),
-    torn: count("torn"),
-    packets: ends.length,
-    survivors: spans.filter(survives).length,
-    rest: at - (ends.at(-1) ?? 0),
-    firstFault: fault < 0 ? undefined : { read: fault, boundaries: within(ends, spans[fault]) },
-  };
+  const count = (wanted: ReadKind) => kinds.filter((kind) => kind === wanted).length;
+  const [whole, joined, short, torn] = [count("whole"), count("joined"), count("short"), count("torn")];
+  const packets = [...lengths.values()];
+  const rest = at - packets.reduce((sum, length) => sum + length, 0);
+  const first = kinds.indexOf("joined");
+  const start = reads.slice(0, Math.max(0, first)).reduce((sum, { length }) => sum + length, 0);
+  const firstJoin = first < 0 ? undefined : { read: first, packetBytes: lengths.get(start) ?? 0 };
+  const survivors = whole + joined;
+  return { reads: reads.length, whole, joined, short, torn, packets: packets.length, survivors, rest, firstJoin };
 }
 
-/** Where each whole packet of the stream ends. */
-function findEnds(stream: Uint8Array): number[] {
+/** `packet` is the length of the packet that begins where the read does; `undefined` where none does. */
+function judge(length: number, packet: number | undefined): ReadKind {
+  if (packet === undefined) return "torn";
+  if (length < packet) return "short";
+  return length === packet ? "whole" : "joined";
+}
+
+/** The length of each whole packet of the stream by where it begins. */
+function measurePackets(stream: Uint8Array): Map<number, number> {
   const arena = new Uint8Array(stream.length + largestPacket);
   const packets = new PacketBoundaries(arena, 0, arena.length);
   arena.set(stream, packets.fill);
   packets.accept(stream.length);
-  const ends: number[] = [];
-  for (let start = packets.next(); start >= 0; start = packets.next()) ends.push(start + packets.length);
-  return ends;
-}
-
-function hasBetween(boundaries: ReadonlySet<number>, from: number, to: number): boolean {
-  for (let at = from + 1; at < to; at++) if (boundaries.has(at)) return true;
-  return false;
-}
-
-function within(ends: readonly number[], { from, to }: { from: number; to: number }): number[] {
-  return ends.filter((end) => end > from && end < to).map((end) => end - from);
+  const lengths = new Map<number, number>();
+  for (let start = packets.next(); start >= 0; start = packets.next()) lengths.set(start, packets.length);
+  return lengths;
 }

@@ -62,13 +62,16 @@ function addPacket(flows: Map<string, Flow>, packet: Uint8Array): void {
 
 function joinSegments({ start = 0, segments, ...ends }: Flow): TcpStream {
   let repeated = 0;
+  let highest = 0;
   const seen: { from: number; to: number; bytes: Uint8Array }[] = [];
   for (const { sequence, bytes } of segments) {
     const offset = (sequence - start) >>> 0;
     const from = offset >= half ? offset - 2 * half : offset; // before the start: a keep-alive probe
     const to = from + bytes.length;
-    if (to <= 0 || seen.some((other) => other.from <= from && to <= other.to)) repeated++;
+    const isOld = from < highest && (to <= 0 || seen.some((other) => other.from <= from && to <= other.to));
+    if (isOld) repeated++;
     else seen.push({ from, to, bytes });
+    highest = Math.max(highest, to);
   }
   seen.sort((a, b) => a.from - b.from);
   const parts: Uint8Array[] = [];

@@ -16,27 +16,28 @@ test("where every read is a packet nothing is lost", () => {
     reads: 4,
     whole: 4,
     joined: 0,
+    short: 0,
     torn: 0,
     packets: 4,
     survivors: 4,
     rest: 0,
-    firstFault: undefined,
+    firstJoin: undefined,
   });
 });
 
 test("two packets in one read are one survivor", () => {
-  const { whole, joined, torn, survivors, firstFault } = cut(100, 200, 100);
-  assert.deepEqual([whole, joined, torn, survivors], [2, 1, 0, 3]);
-  assert.deepEqual(firstFault, { read: 1, boundaries: [100] });
+  const { whole, joined, short, torn, survivors, firstJoin } = cut(100, 200, 100);
+  assert.deepEqual([whole, joined, short, torn, survivors], [2, 1, 0, 0, 3]);
+  assert.deepEqual(firstJoin, { read: 1, packetBytes: 100 });
 });
 
 test("a read that ends inside a packet makes the next one begin there", () => {
-  const { whole, joined, torn, survivors, packets, rest } = cut(150, 50, 130, 50);
-  assert.deepEqual([whole, joined, torn, survivors], [0, 2, 2, 2]);
+  const { whole, joined, short, torn, survivors, packets, rest } = cut(150, 50, 130, 50);
+  assert.deepEqual([whole, joined, short, torn, survivors], [0, 2, 0, 2, 2]);
   assert.deepEqual([packets, rest], [3, 80]);
 });
 
 test("half a packet alone survives nowhere", () => {
-  const { joined, torn, survivors } = cut(60, 40);
-  assert.deepEqual([joined, torn, survivors], [1, 1, 0]);
+  const { short, torn, survivors, firstJoin } = cut(60, 40);
+  assert.deepEqual([short, torn, survivors, firstJoin], [1, 1, 0, undefined]);
 });
