@@ -45,6 +45,8 @@ export const dropReasons = [
   "packet-too-large",
   // what waited for a handshake that never came about
   "peer-unreachable",
+  // what came while the interface was down
+  "interface-down",
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

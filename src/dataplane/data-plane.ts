@@ -23,7 +23,9 @@ export interface DataPlaneOptions {
   readonly mtu: number;
   readonly kernels: WebAssembly.Module;
   readonly tun: number;
-  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  /** Whether the device puts a virtio header before packets. */
+  readonly virtioHeader: boolean;
+  readonly sockets: WorkerSettings["sockets"];
   /** Whether the sockets take UDP_SEGMENT. */
   readonly segmentation: boolean;
   /** Which super-packets the device gives and takes. */
@@ -146,7 +148,7 @@ export class DataPlane {
   #startWorker(role: WorkerSettings["role"]): Promise<WorkerReady> {
     const wake = EventDescriptor.create();
     this.#wakes.push(wake);
-    const { kernels, aead, tun, sockets, segmentation, offloads, maximumPeers } = this.#options;
+    const { kernels, aead, tun, virtioHeader, sockets, segmentation, offloads, maximumPeers } = this.#options;
     const settings: WorkerSettings = {
       role,
       buffer: this.#arena.buffer,
@@ -155,6 +157,7 @@ export class DataPlane {
       kernels,
       aead,
       tun,
+      virtioHeader,
       sockets,
       wake: wake.fd,
       segmentation,

@@ -48,7 +48,7 @@ export interface BatchOptions {
   readonly slots: number;
   readonly slotsSize: number;
   readonly memory: SharedMemory;
-  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  readonly sockets: { readonly v4: number; readonly v6: number };
   /** Whether the sockets take UDP_SEGMENT. */
   readonly segmentation: boolean;
   /** Waits until the socket may take more; false when the worker is to end. */
@@ -175,7 +175,7 @@ export class DatagramBatch {
     this.#peer = peer;
     this.#endpointVersion = version;
     const family = this.#bytes[scratch + name];
-    this.#fd = length === 0 ? -1 : family === AF_INET6 ? (sockets.v6 ?? -1) : sockets.v4;
+    this.#fd = length === 0 ? -1 : family === AF_INET6 ? sockets.v6 : sockets.v4;
     this.#words[(scratch + messageHeader + 8) >> 2] = length;
     return this.#fd >= 0;
   }

@@ -51,6 +51,8 @@ export interface InboundOptions {
   readonly allowedIps: AllowedIps;
   readonly coalescer: Coalescer;
   readonly tun: number;
+  /** See `OutboundOptions.headerless`. */
+  readonly headerless: number;
   /** Offset of the 10 bytes of virtio header before the coalescer's packet. */
   readonly superPacket: number;
   /** Offset of room for one opened packet, with the cipher's lead before it and tail behind. */
@@ -230,11 +232,11 @@ export class Inbound {
 
   /** Step 9. */
   #write(): void {
-    const { coalescer, arena, tun, superPacket } = this.#options;
-    const length = coalescer.finish();
-    if (length === 0) return;
+    const { coalescer, arena, tun, headerless, superPacket } = this.#options;
+    const length = coalescer.finish() - headerless;
+    if (length <= 0) return;
     this.calls++;
-    if (libc.write(tun, arena.base + superPacket, length) < 0) this.#drop("tun-write-failed");
+    if (libc.write(tun, arena.base + superPacket + headerless, length) < 0) this.#drop("tun-write-failed");
   }
 
   #word(at: number): number {

@@ -49,6 +49,8 @@ export interface OutboundOptions {
   readonly allowedIps: AllowedIps;
   readonly batch: DatagramBatch;
   readonly tun: number;
+  /** Bytes of virtio header that the device leaves out: 0, or all where it has none. Then zeros stand in their place. */
+  readonly headerless: number;
   /** Offset of `readLength` bytes, whose packet (10 bytes on) is 16-byte aligned. */
   readonly buffer: number;
   /** The time of this batch, in element 0: ms of CLOCK_BOOTTIME. An array, since a number passed along is allocated. */
@@ -78,12 +80,12 @@ export class Outbound {
   /** Handles what is there: main's requests, then packets of the device. True if there may be more. */
   batch(): boolean {
     this.#requests();
-    const { arena, tun, buffer, batch } = this.#options;
+    const { arena, tun, headerless, buffer, batch } = this.#options;
     let more = true;
     for (let i = 0; i < readsPerBatch; i++) {
       this.calls++;
-      const length = libc.read(tun, arena.base + buffer, readLength);
-      if (length >= 0) this.#packet(length);
+      const length = libc.read(tun, arena.base + buffer + headerless, readLength - headerless);
+      if (length >= 0) this.#packet(length + headerless);
       else {
         const error = errno();
         if (error === Errno.EINTR) continue;

@@ -37,9 +37,11 @@ export interface WorkerSettings {
   readonly aead: AeadName | undefined;
   /** Descriptors: the TUN device, the sockets, and the event descriptor that wakes this worker. */
   readonly tun: number;
-  readonly sockets: { readonly v4: number; readonly v6: number | undefined };
+  readonly sockets: { readonly v4: number; readonly v6: number };
   readonly wake: number;
   readonly segmentation: boolean;
+  /** Whether the device puts a virtio header before packets. */
+  readonly virtioHeader: boolean;
   /** Which super-packets the device gives and takes. */
   readonly offloads: SuperPacketKinds;
 }
@@ -129,7 +131,7 @@ function runOutbound(worker: Worker): void {
   const poller = new Poller(arena, worker.take(pollerSize(2)), [tun, wake]);
   const requests = new EventDescriptor(wake);
   const spare = arena.base + worker.take(8);
-  const writable = [sockets.v4, sockets.v6 ?? -1].map((fd) => {
+  const writable = [sockets.v4, sockets.v6].map((fd) => {
     const sender = new Poller(arena, worker.take(pollerSize(2)), [fd, wake]);
     sender.watch(0, POLLOUT);
     return sender;
@@ -168,6 +170,7 @@ function runOutbound(worker: Worker): void {
     allowedIps,
     batch,
     tun,
+    headerless: settings.virtioHeader ? 0 : VirtioHeader.size,
     buffer,
     clock,
   });
@@ -196,7 +199,7 @@ function runOutbound(worker: Worker): void {
 function runInbound(worker: Worker): void {
   const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
   const { tun, sockets, wake } = settings;
-  const descriptors = sockets.v6 === undefined ? [sockets.v4] : [sockets.v4, sockets.v6];
+  const descriptors = [sockets.v4, sockets.v6];
   const poller = new Poller(arena, worker.take(pollerSize(descriptors.length + 1)), [...descriptors, wake]);
   const requests = new EventDescriptor(wake);
   const spare = arena.base + worker.take(8);
@@ -216,6 +219,7 @@ function runInbound(worker: Worker): void {
     allowedIps,
     coalescer,
     tun,
+    headerless: settings.virtioHeader ? 0 : VirtioHeader.size,
     superPacket: superPacket - VirtioHeader.size,
     opened,
     clock,

@@ -23,7 +23,8 @@ export class NetworkNamespace implements Disposable {
   /** Open for as long as this object is; for `InterfaceConfig.links.move` and the like. */
   readonly fd: number;
 
-  private constructor(fd: number) {
+  /** Takes over a descriptor that stands for a namespace. */
+  constructor(fd: number) {
     this.fd = fd;
   }
 

@@ -7,8 +7,11 @@
  * The interface vanishes when its descriptors are closed, unless somebody made it persistent beforehand.
  */
 import { VpnError } from "../base/errors.ts";
+import { Arena } from "./arena.ts";
 import { InterfaceConfig } from "./interface-config.ts";
 import { errno, libc } from "./libc.ts";
+import { NetworkNamespace } from "./namespace.ts";
+import { POLLOUT, Poller } from "./poller.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
 
 const path = "/dev/net/tun";
@@ -20,6 +23,7 @@ const FD_CLOEXEC = 1;
 
 const TUNSETIFF = 0x4004_54ca;
 const TUNGETIFF = 0x8004_54d2;
+const TUNGETDEVNETNS = 0x54e3;
 const TUNSETOFFLOAD = 0x4004_54d0;
 const TUNSETVNETHDRSZ = 0x4004_54d8;
 
@@ -116,6 +120,29 @@ export class TunDevice implements Disposable {
     if ((flags & IFF_VNET_HDR) !== 0) setHeaderSize(fd);
     const offloads = setOffloads(fd, (flags & IFF_VNET_HDR) === 0 ? [0] : offloadChoices);
     return new TunDevice(fd, name, indexOf(name), offloads, flags);
+  }
+
+  /** What the interface is called now, wherever it is; `undefined` once it is deleted. */
+  get currentName(): string | undefined {
+    const request = new Uint8Array(InterfaceRequest.size);
+    return libc.ioctl(this.fd, TUNGETIFF, request) < 0 ? undefined : nameIn(request);
+  }
+
+  /** Whether the interface is up, wherever it is: a device takes packets only then (drivers/net/tun.c). */
+  get isUp(): boolean {
+    using arena = new Arena({ size: 65_536 });
+    const poller = new Poller(arena, 0, [this.fd]);
+    poller.watch(0, POLLOUT);
+    return poller.wait(0) > 0 && (poller.ready(0) & POLLOUT) !== 0;
+  }
+
+  /** The network namespace that the interface is in now, which may be another than at first; `undefined` once it is deleted. */
+  namespace(): NetworkNamespace | undefined {
+    const fd = libc.ioctlNumber(this.fd, TUNGETDEVNETNS, 0);
+    if (fd >= 0) return new NetworkNamespace(fd);
+    const failure = errno();
+    if (failure === Errno.EBADFD) return undefined;
+    throw new SystemError("TUNGETDEVNETNS", failure, { subject: `for ${this.name}` });
   }
 
   /** A further descriptor of a multi-queue device, closed with it. Only in the namespace in which it was opened. */

@@ -38,9 +38,13 @@ export class UdpTransport implements Disposable {
     this.#resources = undo.move();
   }
 
-  /** What peers send to; 0 before the first opening where none was chosen. A closed transport keeps its port in mind. */
+  /** What peers send to. A closed transport keeps it in mind for the next `open`; 0 is one of the kernel's choice. */
   get port(): number {
     return this.#port;
+  }
+
+  set port(port: number) {
+    this.#port = port;
   }
 
   get isOpen(): boolean {
@@ -48,20 +52,15 @@ export class UdpTransport implements Disposable {
   }
 
   /**
-   * Listens on a port, 0 for one of the kernel's choice, and no longer on the one before. Throws `port-taken` and other
+   * Listens on a port, 0 for one of the kernel's choice, and no longer on the one before. Left out, it is `port`. Throws `port-taken` and other
    * `SystemError`s, and then all stays as it was.
    */
-  open(port: number): void {
+  open(port: number = this.#port): void {
     using sockets = this.#home.run(() => openUdpSockets({ port, ...(this.#mark === 0 ? {} : { mark: this.#mark }) }));
     this.#put(sockets.v4, sockets.v6 ?? this.#nothing.fd);
     this.#hasIpv6 = sockets.v6 !== undefined;
     this.#port = sockets.port;
     this.#isOpen = true;
-  }
-
-  /** The port to listen on from the next `open` on. */
-  set port(port: number) {
-    this.#port = port;
   }
 
   /** Gives the port back. Nothing arrives, and what is sent is refused. */

@@ -59,6 +59,7 @@ export class ProtocolDriver {
       mtu,
       kernels: new WebAssembly.Module(readKernels()),
       tun: tun.fd,
+      virtioHeader: tun.virtioHeader,
       sockets: transport.descriptors,
       segmentation: transport.offloads.segmentation,
       offloads: superPackets(tun),

@@ -14,8 +14,8 @@ import type { AeadName } from "../dataplane/packet-aead.ts";
 import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
-import { type LinkEvent, watchLink } from "../os/link-watch.ts";
 import { TunDevice } from "../os/tun-device.ts";
+import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
@@ -77,6 +77,8 @@ export interface TunnelOptions {
    * device goes. Left out, the interface is as it was found: a new one is down.
    */
   readonly setUp?: (link: TunnelLink, port: number) => Disposable | AsyncDisposable | undefined;
+  /** Told of what goes wrong under way without ending the tunnel, such as a port that is taken when the link comes up. */
+  readonly notice?: (error: VpnError) => void;
 }
 
 /** A peer as it is configured, and how it fares. */
@@ -122,7 +124,9 @@ export class Tunnel implements AsyncDisposable {
   readonly #failure = Promise.withResolvers<VpnError>();
   /** What is to be given back at the end, last taken first. */
   readonly #resources = new AsyncDisposableStack();
-  #mtu: number;
+  readonly #notice: (error: VpnError) => void;
+  #state: InterfaceState;
+  #isEnding = false;
   #closed: Promise<void> | undefined;
 
   /**
@@ -138,28 +142,32 @@ export class Tunnel implements AsyncDisposable {
     using config = InterfaceConfig.open();
     if (tunFd === undefined) config.links.set(tun.index, { mtu: defaultMtu });
     if (mark !== 0) transport.mark = mark;
-    transport.open(listenPort);
+    transport.port = listenPort;
+    if (setUp !== undefined) transport.open(); // a port that is taken is found before the host is touched
     const found = config.links.find(tun.index);
     resources.use(setUp?.({ index: tun.index, name: tun.name, mtu: found?.mtu ?? defaultMtu }, transport.port));
-    const link = config.links.find(tun.index);
-    const tunnel = new Tunnel(options, tun, transport, link?.mtu ?? defaultMtu);
+    const watch = resources.use(new TunWatch(tun, (state) => tunnel.#follow(state)));
+    const state = watch.state ?? { name: tun.name, up: false, mtu: defaultMtu };
+    const tunnel = new Tunnel(options, tun, transport, state);
     resources.defer(() => tunnel.#driver.plane.stop());
     resources.defer(() => tunnel.#forget());
-    resources.use(watchLink(tun.index, (event) => tunnel.#linkChanged(event)));
+    if (state.up && !transport.isOpen) transport.open();
+    tunnel.#follow(state);
     for (const peer of peers) tunnel.addPeer(peer);
     await tunnel.#driver.start();
     tunnel.#resources.use(resources.move());
     return tunnel;
   }
 
-  private constructor(options: TunnelOptions, tun: TunDevice, transport: UdpTransport, mtu: number) {
+  private constructor(options: TunnelOptions, tun: TunDevice, transport: UdpTransport, state: InterfaceState) {
     this.name = tun.name;
-    this.#mtu = mtu;
     this.#tun = tun;
     this.#transport = transport;
+    this.#notice = options.notice ?? (() => undefined);
+    this.#state = state;
     this.#driver = new ProtocolDriver({
       maximumPeers: options.maximumPeers ?? defaultMaximumPeers,
-      mtu,
+      mtu: state.mtu,
       tun,
       transport,
       aead: options.aead,
@@ -205,9 +213,13 @@ export class Tunnel implements AsyncDisposable {
    * `port-taken`, and then stays where it was.
    */
   setListenPort(port: number): void {
-    if (port === this.port && port !== 0) return;
-    this.#transport.open(port);
+    if (port === this.port && this.#transport.isOpen === this.#state.up) return;
+    if (this.#state.up) {
+      this.#transport.open(port);
+      this.#driver.device.start(bootTime());
+    } else this.#transport.port = port;
     this.#driver.plane.wake();
+    this.#driver.settle();
   }
 
   /** Firewall mark of the datagrams from now on; 0: none. Throws `not-permitted`. */
@@ -294,7 +306,7 @@ export class Tunnel implements AsyncDisposable {
     return {
       name: this.name,
       port: this.port,
-      mtu: this.#mtu,
+      mtu: this.#state.mtu,
       aead: plane.aead,
       offloads: { tun: superPackets(this.#tun), udp: this.#transport.offloads },
       peers: Array.from(device.peers, (peer) => ({
@@ -337,15 +349,33 @@ export class Tunnel implements AsyncDisposable {
     };
   }
 
-  /** The operator may change the MTU under way. A deletion shows in the outbound worker, wherever the interface was. */
-  #linkChanged(event: LinkEvent): void {
-    if (event.kind !== "changed" || event.link.mtu === this.#mtu) return;
-    this.#mtu = event.link.mtu;
-    this.#driver.plane.mtu = this.#mtu;
+  /** What becomes of the interface; `undefined` is its deletion, which the outbound worker has met, too. */
+  #follow(state: InterfaceState | undefined): void {
+    if (state === undefined || this.#isEnding) return;
+    const { device, plane } = this.#driver;
+    this.#state = state;
+    plane.mtu = state.mtu;
+    if (state.up) this.#listen();
+    else this.#transport.close();
+    plane.wake();
+    if (this.#transport.isOpen) device.start(bootTime());
+    else device.stop(bootTime());
+    this.#driver.settle();
+  }
+
+  /** Where the port is taken the interface stays up, but silent, until a port is chosen that is free. */
+  #listen(): void {
+    try {
+      if (!this.#transport.isOpen) this.#transport.open();
+    } catch (error) {
+      if (!(error instanceof VpnError)) throw error;
+      this.#notice(error);
+    }
   }
 
   /** Every peer and key is forgotten. */
   #forget(): void {
+    this.#isEnding = true;
     this.#driver.end();
     for (const peer of [...this.#driver.device.peers]) this.removePeer(peer.publicKey);
     this.setPrivateKey(undefined);

@@ -45,18 +45,23 @@ export class Device {
   #outputs: Output[] = [];
   #now: Milliseconds = 0;
   #loadedUntil: Milliseconds = Number.NEGATIVE_INFINITY;
+  #isRunning = true;
 
   constructor({ primitives, random, wallClock, maximumPeers = 65_536 }: DeviceOptions) {
     this.#primitives = primitives;
     this.#random = random;
     this.#maximumPeers = maximumPeers;
     const identity = () => this.#self;
+    const isRunning = () => this.#isRunning;
     this.#context = {
       primitives,
       random,
       wallClock,
       get identity() {
         return identity();
+      },
+      get isRunning() {
+        return isRunning();
       },
       emit: (output) => this.#outputs.push(output),
       claimIndex: (peer) => this.#claimIndex(peer),
@@ -86,7 +91,10 @@ export class Device {
     return this.#peersById.get(id);
   }
 
-  /** Changes who we are: all sessions end, and a peer that has the new key is removed. Keeps a copy of the key. */
+  /**
+   * Changes who we are: all sessions end, and a peer that has the new key is removed. Whoever waited for a session, or is
+   * to be kept alive, gets a handshake at once. Keeps a copy of the key.
+   */
   setPrivateKey(now: Milliseconds, key: PrivateKey | undefined): void {
     this.#now = now;
     if (key === undefined ? this.#self === undefined : this.#self?.privateKey.equals(key)) return;
@@ -100,7 +108,26 @@ export class Device {
     this.#self = { privateKey: new PrivateKey(key.bytes), publicKey, cookies };
     const self = this.peer(publicKey);
     if (self !== undefined) this.removePeer(now, self);
-    for (const peer of this.#peers.values()) this.#awaiting.add(peer);
+    for (const peer of this.#peers.values()) peer.start(now);
+  }
+
+  /**
+   * The interface goes down: sessions and handshakes end, staged packets are dropped, and nothing is sent until `start`
+   * (drivers/net/wireguard/device.c, wg_stop). A device is running at first.
+   */
+  stop(now: Milliseconds): void {
+    this.#now = now;
+    if (!this.#isRunning) return;
+    this.#isRunning = false;
+    for (const peer of this.#peers.values()) peer.stop();
+  }
+
+  /** The interface comes up: peers with a persistent keepalive are sent one (wg_open). */
+  start(now: Milliseconds): void {
+    this.#now = now;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    for (const peer of this.#peers.values()) peer.start(now);
   }
 
   /**
@@ -141,6 +168,7 @@ export class Device {
   /** Takes an initiation, response or cookie reply; says why it was dropped, if it was. */
   receive(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
     this.#now = now;
+    if (!this.#isRunning) return "interface-down";
     const type = messageType(message);
     switch (type) {
       case Initiation.type:

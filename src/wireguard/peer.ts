@@ -53,6 +53,8 @@ export interface PeerOptions {
 
 /** What a peer needs of its device. */
 export interface PeerContext extends ExchangeContext {
+  /** Whether the interface is up: while it is not, nothing is sent. */
+  readonly isRunning: boolean;
   emit(output: Output): void;
   claimIndex(peer: Peer): number;
   releaseIndex(index: number): void;
@@ -238,11 +240,24 @@ export class Peer {
     }
   }
 
-  /** Erases keys and forgets handshakes and staged packets: our own key changed, or the peer is removed. */
+  /** The interface came up, or we have become somebody: what waited for that, and keepalives, begin. */
+  start(now: Milliseconds): void {
+    this.#armPersistentKeepalive();
+    if (this.#timers.persistentKeepaliveMs !== undefined) this.#keepalive(now);
+    else if (this.#staged.length > 0) this.freshen(now);
+  }
+
+  /** The interface went down: all ends that `start` does not bring back. */
+  stop(): void {
+    this.reset();
+    this.#staged = [];
+    this.#armPersistentKeepalive();
+  }
+
+  /** Erases keys and forgets handshakes, as when our own key changes. What is staged goes on waiting for a session. */
   reset(): void {
     this.#eraseKeys();
     this.#exchange.reset();
-    this.#staged = [];
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     this.#timers.reset();
     this.activity.unansweredSince = 0;
@@ -252,6 +267,7 @@ export class Peer {
   /** For `removePeer`: the peer is not used again. */
   [Symbol.dispose](): void {
     this.reset();
+    this.#staged = [];
     this.#exchange[Symbol.dispose]();
   }
 
@@ -296,7 +312,8 @@ export class Peer {
 
   /** Sends an initiation, or, where the last handshake message went out less than `RekeyTimeout` ago, sees to it later. */
   #initiate(now: Milliseconds, attempts: number): void {
-    if (this.#context.identity === undefined || this.#endpoint === undefined) return;
+    const { identity, isRunning } = this.#context;
+    if (!isRunning || identity === undefined || this.#endpoint === undefined) return;
     this.#context.reconsider(this);
     const allowedAt = this.#handshakeSentAt + RekeyTimeout;
     if (now < allowedAt) {
@@ -361,9 +378,10 @@ export class Peer {
     this.#remove(removed);
   }
 
-  /** There is no sense in keeping a way open that is not known. */
+  /** There is no sense in keeping a way open that is not known, or that nobody can take. */
   #armPersistentKeepalive(): void {
-    this.#timers.persistentKeepaliveMs = this.#endpoint === undefined ? undefined : this.#persistentKeepaliveMs;
+    const isUsable = this.#endpoint !== undefined && this.#context.isRunning;
+    this.#timers.persistentKeepaliveMs = isUsable ? this.#persistentKeepaliveMs : undefined;
     this.#context.reconsider(this);
   }
 

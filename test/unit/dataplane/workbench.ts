@@ -75,7 +75,7 @@ export class Workbench implements Disposable {
     if (aead === undefined) throw new Error("no provider of the cipher passes its self-test");
     this.#resources.use(aead);
     const { memory, clock, allowedIps } = this;
-    const sockets = { v4: local.v4, v6: undefined };
+    const sockets = { v4: local.v4, v6: -1 };
     const batch = new DatagramBatch({
       arena,
       scratch: take(batchScratch),
@@ -89,7 +89,19 @@ export class Workbench implements Disposable {
     const segmenter = new Segmenter(kernels, { ...offloads, largest: readLength });
     const tun = this.#tun;
     const buffer = take(readLength + 16) + 6;
-    this.outbound = new Outbound({ memory, arena, kernels, segmenter, aead, allowedIps, batch, tun, buffer, clock });
+    this.outbound = new Outbound({
+      memory,
+      arena,
+      kernels,
+      segmenter,
+      aead,
+      allowedIps,
+      batch,
+      tun,
+      headerless: 0,
+      buffer,
+      clock,
+    });
     const superPacket = take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
     this.inbound = new Inbound({
       memory,
@@ -99,6 +111,7 @@ export class Workbench implements Disposable {
       allowedIps,
       coalescer: new Coalescer(kernels, superPacket, offloads),
       tun,
+      headerless: 0,
       superPacket: superPacket - 10,
       opened: take(aeadLead + 65_575 + aeadTail) + aeadLead,
       clock,
