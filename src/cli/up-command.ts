@@ -100,16 +100,16 @@ async function tunnelOptions(name: string, config: ConfigFile, forward: boolean)
       remedy: "remove these lines",
     });
   }
-  const routeAllowedIps = table.kind === "auto";
+  const routes = { kind: table.kind === "off" ? "off" : "auto" } as const;
   const everywhere = config.peers.flatMap((peer) => peer.allowedIps).find((allowed) => allowed.prefix === 0);
-  if (routeAllowedIps && everywhere !== undefined) {
+  if (routes.kind === "auto" && everywhere !== undefined) {
     throw new VpnError("not-available", `routing everything (${everywhere}) into the tunnel is not built yet`, {
       remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
     });
   }
   const { hostSetup } = await import("../tunnel/host-setup.ts");
   const found = await Promise.all(peers);
-  const setUp = hostSetup({ mtu, addresses, mark, routeAllowedIps, forward, peers: found });
+  const setUp = hostSetup({ mtu, addresses, mark, routes, forward, peers: found });
   return { name, privateKey, listenPort, mark, peers: found, setUp };
 }
 

@@ -8,10 +8,10 @@ import { Errno, must, SystemError } from "./system-error.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants; // Node adds O_CLOEXEC: no child keeps the lock
+const { O_APPEND, O_CREAT, O_NOFOLLOW, O_RDWR } = constants; // Node adds O_CLOEXEC: no child keeps the lock
 
 export class FileLock implements Disposable {
-  /** Of the file, open for reading and writing. */
+  /** Of the file, open for reading and for writing at its end. */
   readonly fd: number;
 
   private constructor(fd: number) {
@@ -34,7 +34,7 @@ export class FileLock implements Disposable {
 }
 
 function lock<T>(path: string, operation: number, done: (fd: number) => T): T | undefined {
-  const fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const fd = openSync(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
   try {
     must("flock", libc.flock(fd, operation), { subject: `of ${path}` });
     return done(fd);

@@ -1,31 +1,223 @@
 /**
- * What `Tunnel.open` is to do to the host around its interface: MTU, addresses, routes, and forwarding where asked for.
+ * The host around a tunnel's interface: MTU, addresses, routes, policy rules, resolvers, forwarding and the kill switch.
+ * It is brought from one setting to another, the first time from nothing, so that a changed configuration takes the same
+ * way as a new one. What does not go with the interface is written into the tunnel's journal before it is done.
  */
 import type { Cidr } from "../base/address.ts";
+import { VpnError } from "../base/errors.ts";
+import { InterfaceConfig } from "../os/interface-config.ts";
+import { addDefaultRoute, guardAddresses, isOfDefaultRoute } from "./default-route.ts";
 import { Forwarding } from "./forwarding.ts";
-import { setUpInterface } from "./interface-setup.ts";
-import { defaultMtu, type TunnelOptions, type TunnelPeerOptions } from "./tunnel.ts";
+import { withoutLinkLocal } from "./interface-setup.ts";
+import { Journal } from "./journal.ts";
+import { KillSwitch } from "./kill-switch.ts";
+import { tunnelMtu } from "./path-mtu.ts";
+import type { ResolverSetting } from "./resolver-program.ts";
+import { isOfResolvers, setResolvers } from "./resolver-setup.ts";
+import type { TunnelOptions, TunnelPeerOptions } from "./tunnel.ts";
+import { planRoutes, type RoutePlan, type RouteTarget } from "./tunnel-routes.ts";
 
-export interface HostSetupOptions {
+export interface HostSettings {
+  /** From the route to the endpoints where left out. */
   readonly mtu?: number | undefined;
   readonly addresses?: readonly Cidr[];
   /** The tunnel's: their allowed IPs may get routes, their endpoints may not lie behind those. */
   readonly peers?: readonly Pick<TunnelPeerOptions, "allowedIps" | "endpoint">[];
-  /** Whether every allowed IP gets a route into the tunnel. */
-  readonly routeAllowedIps?: boolean;
-  /** The tunnel's firewall mark. */
+  /** Where the allowed IPs' routes go; nowhere where left out. */
+  readonly routes?: RouteTarget;
+  /** The tunnel's firewall mark. Default routes and the kill switch need one. */
   readonly mark?: number | undefined;
+  readonly names?: ResolverSetting;
   /** Forward what peers send, hidden behind this machine's own addresses. */
   readonly forward?: boolean;
+  /** Let nothing leave but through the tunnel, and to the local network if so chosen. */
+  readonly killSwitch?: { readonly lan: boolean } | undefined;
 }
 
-/** The `setUp` of a tunnel. */
+export interface HostSetupOptions extends HostSettings {
+  /** The tunnel's; where left out, one is opened if there is something to write. */
+  readonly journal?: Journal | undefined;
+}
+
+/** The `setUp` of a tunnel whose settings do not change. */
 export function hostSetup(options: HostSetupOptions): NonNullable<TunnelOptions["setUp"]> {
-  const { mtu = defaultMtu, addresses = [], peers = [], routeAllowedIps = false, mark, forward = false } = options;
-  const routes = routeAllowedIps ? peers.flatMap((peer) => peer.allowedIps) : [];
-  const endpoints = peers.flatMap(({ endpoint }) => endpoint?.address ?? []);
-  return ({ index, name }) => {
-    setUpInterface({ index, name, mtu, addresses, routes, endpoints, mark });
-    return forward ? Forwarding.enable(name, addresses) : undefined;
-  };
+  return (link) => HostSetup.apply(link, options);
+}
+
+export class HostSetup implements Disposable {
+  readonly #index: number;
+  readonly #name: string;
+  readonly #resources: DisposableStack;
+  readonly #config: InterfaceConfig;
+  #journal: Journal | undefined;
+  #current: Required<Pick<HostSettings, "addresses" | "names">> & HostSettings = nothing;
+  #plan: RoutePlan = planRoutes({ kind: "off" }, [], []);
+  #guard: Disposable | undefined;
+  #forwarding: Forwarding | undefined;
+
+  /** Sets the host up in this thread's network namespace. Throws `VpnError`s that name the item, with all undone. */
+  static apply(link: { readonly index: number; readonly name: string }, options: HostSetupOptions): HostSetup {
+    const setup = new HostSetup(link.index, link.name, options.journal);
+    try {
+      setup.#converge(options, true);
+      return setup;
+    } catch (error) {
+      try {
+        setup[Symbol.dispose]();
+      } catch {} // stays in the journal; what went wrong first is what the operator needs to know
+      throw error;
+    }
+  }
+
+  private constructor(index: number, name: string, journal: Journal | undefined) {
+    using resources = new DisposableStack();
+    this.#index = index;
+    this.#name = name;
+    this.#config = resources.use(InterfaceConfig.open());
+    this.#journal = journal;
+    if (journal === undefined) resources.defer(() => this.#journal?.[Symbol.dispose]());
+    // Written last, undone first; a kill switch that was there before stays.
+    const since = journal?.position ?? 0;
+    resources.defer(() => throwAll(this.#journal?.undo(since) ?? []));
+    resources.defer(() => this.#guard?.[Symbol.dispose]());
+    resources.defer(() => this.#forwarding?.[Symbol.dispose]());
+    this.#resources = resources.move();
+  }
+
+  /** Goes over to other settings, or stays with the present ones: then throws what was in the way. */
+  change(next: HostSettings): void {
+    const former = this.#current;
+    try {
+      this.#converge(next, false);
+    } catch (error) {
+      this.#converge(former, false);
+      throw error;
+    }
+  }
+
+  /** Undoes it, but for what goes with the interface. */
+  [Symbol.dispose](): void {
+    this.#resources.dispose();
+  }
+
+  #converge(settings: HostSettings, isFirst: boolean): void {
+    const next = { ...nothing, ...settings };
+    const { addresses, peers = [], mark = 0 } = next;
+    const allowedIps = peers.flatMap((peer) => peer.allowedIps);
+    const plan = planRoutes(next.routes ?? { kind: "off" }, allowedIps, addresses);
+    this.#refuseTaken(addresses);
+    if (next.killSwitch !== undefined) this.#shut(next, allowedIps);
+    const endpoints = peers.flatMap(({ endpoint }) => endpoint?.address ?? []);
+    const mtu = next.mtu ?? (isFirst ? tunnelMtu(this.#config, endpoints, addresses) : undefined);
+    if (mtu !== undefined && mtu !== this.#current.mtu) this.#config.links.set(this.#index, { mtu });
+    if (isFirst) withoutLinkLocal(this.#name);
+    this.#setAddresses(addresses);
+    if (isFirst) this.#config.links.set(this.#index, { up: true });
+    if (JSON.stringify(next.names) !== JSON.stringify(this.#current.names)) this.#setNames(next.names);
+    this.#setRoutes(plan);
+    this.#setDefaults(plan, mark, addresses);
+    for (const endpoint of endpoints) {
+      if (this.#config.routes.lookup(endpoint, mark)?.route.device === this.#index) throw leadsInside(String(endpoint));
+    }
+    this.#setForwarding(next.forward === true, addresses);
+    if (next.killSwitch === undefined) throwAll(this.#journal?.undo(0, ({ kind }) => kind === "kill-switch") ?? []);
+    this.#plan = plan;
+    this.#current = { ...next, mtu: mtu ?? this.#current.mtu };
+  }
+
+  #notes(): Journal {
+    this.#journal ??= Journal.open(this.#name);
+    return this.#journal;
+  }
+
+  /** The kernel would take it, and answer for it on either interface. */
+  #refuseTaken(addresses: readonly Cidr[]): void {
+    const others = this.#config.addresses.list().filter(({ device }) => device !== this.#index);
+    for (const wanted of addresses) {
+      const holder = others.find(({ address }) => address.address.equals(wanted.address));
+      if (holder === undefined) continue;
+      const name = this.#config.links.find(holder.device)?.name ?? `interface ${holder.device}`;
+      throw new VpnError("not-available", `the address ${wanted.address} is already on ${name}`, {
+        remedy: "take it away there, or give the tunnel another",
+      });
+    }
+  }
+
+  #shut({ addresses, names, mark = 0, killSwitch }: HostSettings, allowedIps: readonly Cidr[]): void {
+    const notes = this.#notes();
+    const options = {
+      mark,
+      lan: killSwitch?.lan === true,
+      inside: [...(addresses ?? []), ...allowedIps],
+      hasResolvers: names !== undefined && names.resolvers.length > 0,
+    };
+    const install = () => KillSwitch.install(this.#name, options);
+    if (notes.deeds.some(({ kind }) => kind === "kill-switch")) install();
+    else notes.record({ kind: "kill-switch" }, install);
+  }
+
+  #setAddresses(wanted: readonly Cidr[]): void {
+    for (const gone of without(this.#current.addresses, wanted)) this.#config.addresses.remove(this.#index, gone);
+    // Asked anew: with a primary address of IPv4 the kernel removes the others of its subnet, unless told to promote them.
+    const present = this.#config.addresses.list(this.#index).map(({ address }) => address);
+    for (const missing of without(wanted, present)) this.#config.addresses.add(this.#index, missing);
+  }
+
+  #setNames(names: ResolverSetting): void {
+    throwAll(this.#journal?.undo(0, isOfResolvers) ?? []);
+    if (names.resolvers.length > 0) setResolvers(this.#notes(), this.#name, names);
+  }
+
+  #setRoutes({ table, destinations }: RoutePlan): void {
+    const device = this.#index;
+    const former = this.#plan;
+    const gone = former.table === table ? without(former.destinations, destinations) : former.destinations;
+    for (const destination of gone) this.#config.routes.remove({ destination, device, table: former.table });
+    const all = former.destinations.length === 0 ? [] : this.#config.routes.list({ table });
+    const present = all.filter((route) => route.device === device).map((route) => route.destination);
+    for (const destination of without(destinations, present)) this.#config.routes.add({ destination, device, table });
+  }
+
+  #setDefaults({ defaults }: RoutePlan, mark: number, addresses: readonly Cidr[]): void {
+    const to = { index: this.#index, name: this.#name, mark, addresses };
+    const wanted = JSON.stringify([defaults, mark, addresses]);
+    const { mark: formerMark = 0 } = this.#current;
+    if (wanted === JSON.stringify([this.#plan.defaults, formerMark, this.#current.addresses])) return;
+    this.#guard?.[Symbol.dispose]();
+    this.#guard = undefined;
+    throwAll(this.#journal?.undo(0, (deed) => isOfDefaultRoute(deed, this.#name)) ?? []);
+    const stale = this.#config.routes.list({ table: formerMark }).filter(({ device }) => device === this.#index);
+    for (const route of stale) this.#config.routes.remove(route);
+    if (defaults.length === 0) return;
+    for (const family of defaults) addDefaultRoute(this.#notes(), this.#config, family, to);
+    this.#guard = guardAddresses(this.#notes(), defaults, to);
+  }
+
+  #setForwarding(wanted: boolean, addresses: readonly Cidr[]): void {
+    const isSame = JSON.stringify(addresses) === JSON.stringify(this.#current.addresses);
+    if (wanted && this.#forwarding !== undefined && isSame) return;
+    this.#forwarding?.[Symbol.dispose]();
+    this.#forwarding = wanted ? Forwarding.enable(this.#name, addresses, this.#notes()) : undefined;
+  }
+}
+
+const nothing = { addresses: [], names: { resolvers: [], searchDomains: [] } } as const;
+
+function without(from: readonly Cidr[], what: readonly Cidr[]): Cidr[] {
+  const left = new Set(what.map(String));
+  return from.filter((cidr) => !left.has(String(cidr)));
+}
+
+function throwAll(failures: readonly unknown[]): void {
+  if (failures.length > 0) throw failures[0];
+}
+
+function leadsInside(endpoint: string): VpnError {
+  return new VpnError(
+    "invalid-configuration",
+    `the way to the endpoint ${endpoint} would lead into the tunnel itself`,
+    {
+      remedy: "leave it out of AllowedIPs, or first add a route of its own to it",
+    },
+  );
 }

@@ -49,7 +49,7 @@ export function setUpInterface(setup: InterfaceSetup): void {
  * As the kernel's own WireGuard does (drivers/net/wireguard/device.c, wg_open): a tunnel has no neighbours, and an
  * automatic address would only send solicitations that no peer is there for.
  */
-function withoutLinkLocal(name: string): void {
+export function withoutLinkLocal(name: string): void {
   try {
     Sysctl.set(`net/ipv6/conf/${name}/addr_gen_mode`, 1); // IN6_ADDR_GEN_MODE_NONE
   } catch (error) {

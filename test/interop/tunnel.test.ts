@@ -37,7 +37,7 @@ test("routes that would lead the tunnel into itself are refused, unless the endp
   const peer = { publicKey: publicKey(2), endpoint: Endpoint.parse("203.0.113.7:51820") };
   const open = (allowed: string) => {
     const peers = [{ ...peer, allowedIps: [Cidr.parse(allowed)] }];
-    const setUp = hostSetup({ peers, routeAllowedIps: true });
+    const setUp = hostSetup({ peers, routes: { kind: "auto" } });
     return Tunnel.open({ name: "warren%d", privateKey: new PrivateKey(secret(1)), peers, setUp });
   };
   await assert.rejects(open("128.0.0.0/1"), {

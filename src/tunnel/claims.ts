@@ -1,0 +1,102 @@
+/**
+ * Values of this machine that several tunnels may set: kernel parameters, /etc/resolv.conf. Who sets one leaves a claim.
+ * Who gives a claim up leaves the value as the latest of the remaining claims wants it, and the last one restores what
+ * there was before the first. A value that somebody else has changed since is left alone.
+ *
+ * A claim is on the disk before the value is changed, and the value is restored before its claim is forgotten.
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { replaceFile } from "../os/durable-file.ts";
+import { openFolder } from "./state-folder.ts";
+
+/** How one kind of value is read and written. Values are compared as JSON. */
+export interface Claimable<Value> {
+  read(resource: string): Value;
+  /** What `read` would return after `write(resource, value)`. */
+  write(resource: string, value: Value): void;
+  /** Whether two values are the same as far as a claim is concerned. */
+  same(a: Value, b: Value): boolean;
+}
+
+interface Claim<Value> {
+  readonly by: string;
+  /** The run of the machine it was made in. */
+  readonly boot: string;
+  readonly value: Value;
+}
+
+interface Entry<Value> {
+  readonly original: Value;
+  claims: Claim<Value>[];
+}
+
+/** Callers hold the lock of the state folder. */
+export class Claims<Value> {
+  readonly #path: string;
+  readonly #boot: string;
+  readonly #kind: Claimable<Value>;
+
+  constructor(path: string, boot: string, kind: Claimable<Value>) {
+    this.#path = path;
+    this.#boot = boot;
+    this.#kind = kind;
+  }
+
+  /** Sets a value in the name of `by`, on top of what others have set. */
+  take(resource: string, by: string, value: Value): void {
+    const entries = this.#load();
+    const entry = entries.get(resource) ?? { original: this.#kind.read(resource), claims: [] };
+    entry.claims = [...entry.claims.filter((claim) => claim.by !== by), { by, boot: this.#boot, value }];
+    entries.set(resource, entry);
+    this.#save(entries);
+    this.#kind.write(resource, value);
+  }
+
+  /** Gives up what `by` has set; without a claim nothing happens. */
+  release(resource: string, by: string): void {
+    this.#drop((claim, claimed) => claimed === resource && claim.by === by);
+  }
+
+  /**
+   * Gives up all claims of former runs of the machine, whose tunnels are gone. `isLasting` says whether the values
+   * outlast a restart: otherwise the claims are forgotten, and the values are what the restart has made of them.
+   */
+  recover(isLasting: boolean): void {
+    this.#drop((claim) => claim.boot !== this.#boot, isLasting);
+  }
+
+  #drop(isGivenUp: (claim: Claim<Value>, resource: string) => boolean, restores = true): void {
+    const entries = this.#load();
+    for (const [resource, entry] of [...entries]) {
+      const remaining = entry.claims.filter((claim) => !isGivenUp(claim, resource));
+      const top = entry.claims.at(-1);
+      if (remaining.length === entry.claims.length || top === undefined) continue;
+      const next = remaining.at(-1);
+      const wanted = next === undefined ? entry.original : next.value;
+      const isOurs = () => this.#kind.same(this.#kind.read(resource), top.value);
+      if (restores && next !== top && isOurs()) this.#kind.write(resource, wanted);
+      entry.claims = remaining;
+      if (remaining.length === 0) entries.delete(resource);
+      this.#save(entries);
+    }
+  }
+
+  #load(): Map<string, Entry<Value>> {
+    try {
+      return new Map(Object.entries(JSON.parse(readFileSync(this.#path, "utf8"))));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
+      throw error;
+    }
+  }
+
+  #save(entries: ReadonlyMap<string, Entry<Value>>): void {
+    if (entries.size === 0) {
+      rmSync(this.#path, { force: true });
+      return;
+    }
+    openFolder(dirname(this.#path));
+    replaceFile(this.#path, JSON.stringify(Object.fromEntries(entries)), { mode: 0o600 });
+  }
+}
