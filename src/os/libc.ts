@@ -19,7 +19,7 @@ interface Libc {
   write(fd: number, at: Address, length: number): number;
   sendmsg(fd: number, header: Address, flags: number): number;
   recvmsg(fd: number, header: Address, flags: number): number;
-  poll(descriptors: Address, count: number, timeoutMs: number): number;
+  ppoll(descriptors: Address, count: number, timeout: Address, signals: Address): number;
   clock_gettime(clock: number, at: Address): number;
 
   // Cold: opening, configuring, closing.
@@ -58,7 +58,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   write: "int64_t write(int fd, uintptr_t at, size_t length)",
   sendmsg: "int64_t sendmsg(int fd, uintptr_t header, int flags)",
   recvmsg: "int64_t recvmsg(int fd, uintptr_t header, int flags)",
-  poll: "int poll(uintptr_t descriptors, ulong count, int timeout)",
+  ppoll: "int ppoll(uintptr_t descriptors, ulong count, uintptr_t timeout, uintptr_t signals)",
   clock_gettime: "int clock_gettime(int clock, uintptr_t at)",
   open: "int open(const char *path, int flags, int mode)",
   close: "int close(int fd)",

@@ -30,6 +30,8 @@ const keepaliveIntervalSeconds = 5;
 const keepaliveCount = 3;
 const unacknowledgedMs = 25_000;
 
+const exhausted: readonly number[] = [Errno.ENFILE, Errno.EMFILE, Errno.ENOBUFS, Errno.ENOMEM];
+
 /** A connection somebody made to us. */
 export interface AcceptedSocket {
   readonly fd: number;
@@ -52,11 +54,18 @@ export function openTcpListener(local: Endpoint): number {
   }
 }
 
-/** The next connection that waits; `undefined` where none does, or it has gone again. */
+/**
+ * The next connection that waits; `undefined` where none does, or it has gone again. Throws where this process or the
+ * machine has no descriptor or memory left for it: it then waits on, so a listener that is polled stays ready.
+ */
 export function acceptTcp(listener: number): AcceptedSocket | undefined {
   const name = new Uint8Array(sockaddrSize);
   const fd = libc.accept4(listener, name, intBytes(name.length), SOCK_NONBLOCK_CLOEXEC);
-  if (fd < 0) return undefined;
+  if (fd < 0) {
+    const failure = errno();
+    if (exhausted.includes(failure)) throw new SystemError("accept4", failure, { subject: "of a TCP connection" });
+    return undefined;
+  }
   const remote = decodeSockaddr(name);
   if (remote === undefined) {
     libc.close(fd);

@@ -34,6 +34,22 @@ if (isMainThread) {
     assert.ok(bootTime() - before >= 10);
   });
 
+  test("fractions of a millisecond are waited for as such", () => {
+    using arena = new Arena({ size: 65_536 });
+    using event = EventDescriptor.create();
+    const poller = new Poller(arena, 0, [event.fd]);
+    const waits = Array.from({ length: 10 }, () => {
+      const before = bootTime();
+      poller.wait(0.2);
+      return bootTime() - before;
+    });
+    const shortest = Math.min(...waits);
+    assert.ok(shortest >= 0.2 && shortest < 1, `${shortest} ms`);
+    const before = bootTime();
+    assert.equal(poller.wait(1000.5 - 990), 0);
+    assert.ok(bootTime() - before >= 10.5);
+  });
+
   test("each descriptor has its place: -1 is passed over, a closed one is told", () => {
     using arena = new Arena({ size: 65_536 });
     using event = EventDescriptor.create();
@@ -43,7 +59,7 @@ if (isMainThread) {
     poller.watch(1, POLLIN | POLLOUT);
     assert.equal(poller.wait(0), 2);
     assert.deepEqual([poller.ready(0), poller.ready(1), poller.ready(2)], [0, POLLOUT, POLLNVAL]);
-    assert.equal(pollerSize(3), 24);
+    assert.equal(pollerSize(3), 40);
   });
 
   test("a thread blocked in poll is woken by a signal from another", { timeout: 20_000 }, async () => {
