@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
+import { within } from "./patience.ts";
 import { Host } from "./small-network.ts";
 
 /** What became of a program. `code` is null where a signal ended it. */
@@ -47,10 +48,12 @@ export class Program {
     }));
   }
 
-  /** The next line of its output that fits. Throws, with all it said, if it ends instead. */
-  async line(pattern: RegExp): Promise<string> {
+  /** The next line of its output that fits. Throws, with all it said, if it ends instead or takes longer. */
+  async line(pattern: RegExp, patienceMs = 30_000): Promise<string> {
     for (;;) {
-      const { value, done } = await this.#lines.next();
+      const what = () =>
+        `${this.#child.spawnargs.join(" ")} to print ${pattern}; it said: ${this.#stdout}${this.#stderr}`;
+      const { value, done } = await within(patienceMs, what, this.#lines.next());
       if (done === true) throw new Error(`${this.#child.spawnargs.join(" ")} ended: ${describe(await this.#ended)}`);
       if (pattern.test(value)) return value;
     }
