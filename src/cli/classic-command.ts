@@ -108,6 +108,10 @@ function describe(event: ClassicEvent): string {
       return `${event.remote}: refused, it claims the tunnel address ${event.address}, which ${event.owner} has`;
     case "crowded":
       return `${event.remote}: refused, there are too many clients already`;
+    case "paused":
+      return `nobody new is let in for now: ${event.cause}; trying again every second`;
+    case "resumed":
+      return `letting clients in again, after ${event.attempts} failed ${event.attempts === 1 ? "attempt" : "attempts"}`;
     case "retrying":
       return `${event.remote}: ${event.cause}; trying again in ${(event.inMs / 1000).toFixed(1)} s`;
   }

@@ -33,7 +33,7 @@ export class ClassicClient implements Disposable {
   /** Waits once, no longer than until the next attempt, and does all there is to do. */
   turn(): void {
     const path = this.#path;
-    path.wait(this.#link.kind === "connected" ? -1 : Math.max(0, Math.ceil(this.#link.until - bootTime())));
+    path.wait(this.#link.kind === "connected" ? Number.POSITIVE_INFINITY : this.#link.until);
     if (this.#link.kind === "connected") this.#serve(this.#link.connection);
     else if (this.#link.kind === "connecting") this.#complete(this.#link);
     else if (bootTime() >= this.#link.until) this.#connect();
@@ -62,7 +62,7 @@ export class ClassicClient implements Disposable {
   }
 
   #flush(connection: ClassicConnection): void {
-    const end = connection.flush();
+    const end = this.#path.flush(connection);
     if (end !== undefined) this.#lose(connection, end);
   }
 

@@ -9,6 +9,7 @@
 import { writeSync } from "node:fs";
 import type { Endpoint } from "../base/address.ts";
 import { Arena } from "../os/arena.ts";
+import { bootTime } from "../os/clock.ts";
 import { errno, libc } from "../os/libc.ts";
 import { POLLIN, POLLOUT, Poller, pollerSize } from "../os/poller.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
@@ -22,6 +23,8 @@ export type ClassicEvent =
   | { readonly kind: "closed"; readonly remote: string; readonly reason: ClassicEnd; readonly dropped: number }
   | { readonly kind: "refused"; readonly remote: string; readonly address: string; readonly owner: string }
   | { readonly kind: "crowded"; readonly remote: string }
+  | { readonly kind: "paused"; readonly cause: string }
+  | { readonly kind: "resumed"; readonly attempts: number }
   | { readonly kind: "retrying"; readonly remote: string; readonly inMs: number; readonly cause: string };
 
 export interface ClassicPathOptions {
@@ -99,14 +102,16 @@ export class ClassicPath implements Disposable {
     this.#options.onEvent(event);
   }
 
-  /** Blocks until there is something to do, or the time is over. */
-  wait(timeoutMs: number): void {
+  /** Blocks until there is something to do, or it is `until` by `bootTime`; Infinity is for ever. */
+  wait(until: number): void {
+    let earliest = until;
     for (const [i, connection] of this.#connections.entries()) {
-      if (connection !== undefined) {
-        this.#poller.watch(Position.connections + i, connection.isWaiting ? POLLIN | POLLOUT : POLLIN);
-      }
+      if (connection === undefined) continue;
+      const pausedUntil = connection.isWaiting ? connection.pausedUntil : Number.POSITIVE_INFINITY;
+      if (pausedUntil > 0) earliest = Math.min(earliest, pausedUntil);
+      this.#poller.watch(Position.connections + i, pausedUntil === 0 ? POLLIN | POLLOUT : POLLIN);
     }
-    this.#poller.wait(timeoutMs);
+    this.#poller.wait(earliest === Number.POSITIVE_INFINITY ? -1 : Math.max(0, earliest - bootTime()));
   }
 
   /** Whether the descriptor of `watchExtra` is ready, after `wait`. */
@@ -130,6 +135,7 @@ export class ClassicPath implements Disposable {
     const end = connection.receive();
     const { packets } = connection;
     for (let at = packets.next(); at >= 0; at = packets.next()) {
+      if (connection.takeGreeting(at, packets.length)) continue;
       if (!admit(connection, at)) {
         if (this.#connections[connection.slot] !== connection) return undefined;
         continue;
@@ -139,6 +145,11 @@ export class ClassicPath implements Disposable {
       if (libc.write(this.#options.tun, this.#arena.base + at, packets.length) < 0) this.#checkDevice(errno(), "write");
     }
     return packets.fault ?? end;
+  }
+
+  /** Sends what a connection may send now. Returns why it is at its end, if it is. */
+  flush(connection: ClassicConnection): ClassicEnd | undefined {
+    return connection.isWaiting ? connection.flush(bootTime()) : undefined;
   }
 
   /** Takes a batch from the device; `route` says which connection a packet goes to. */
@@ -163,7 +174,9 @@ export class ClassicPath implements Disposable {
 
   #listDescriptors(): Poller {
     const { tun, wake } = this.#options;
-    const sockets = this.#connections.map((connection) => connection?.fd ?? -1);
+    // No further than the last one: a list longer than the process may have descriptors is refused.
+    const count = this.#connections.findLastIndex((connection) => connection !== undefined) + 1;
+    const sockets = this.#connections.slice(0, count).map((connection) => connection?.fd ?? -1);
     const poller = new Poller(this.#arena, 0, [wake, tun, this.#extra?.fd ?? -1, ...sockets]);
     if (this.#extra !== undefined) poller.watch(Position.extra, this.#extra.events);
     return poller;

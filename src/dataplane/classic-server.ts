@@ -4,15 +4,24 @@
  * it for as long as its connection lasts.
  */
 import type { IpAddress } from "../base/address.ts";
+import { bootTime } from "../os/clock.ts";
+import { SystemError } from "../os/system-error.ts";
 import { acceptTcp } from "../os/tcp-socket.ts";
 import { AddressBook } from "../transport/address-book.ts";
 import type { ClassicConnection, ClassicEnd } from "../transport/classic.ts";
 import type { ClassicPath } from "./classic-path.ts";
 
+/** How long nobody is let in where there is no descriptor for them. */
+const acceptPauseMs = 1000;
+
 export class ClassicServer {
   readonly #path: ClassicPath;
   readonly #listener: number;
   readonly #book: AddressBook;
+  /** Attempts to let somebody in since the last one that did not fail for want of descriptors. */
+  #failedAccepts = 0;
+  /** Until then the listener is not looked at; Infinity while it is. */
+  #pausedUntil = Number.POSITIVE_INFINITY;
 
   /** `listener` is a listening socket, the caller's to close. */
   constructor(path: ClassicPath, listener: number) {
@@ -25,7 +34,7 @@ export class ClassicServer {
   /** Waits once and does all there is to do. */
   turn(): void {
     const path = this.#path;
-    path.wait(-1);
+    path.wait(this.#pausedUntil);
     const hasCallers = path.isExtraReady;
     for (const connection of path.connections) {
       if (connection === undefined || !path.isReadable(connection)) continue;
@@ -35,10 +44,11 @@ export class ClassicServer {
     path.readDevice(this.#route);
     for (const connection of path.connections) {
       if (connection?.isWaiting !== true) continue;
-      const end = connection.flush();
+      const end = path.flush(connection);
       if (end !== undefined) this.#close(connection, end);
     }
     if (hasCallers) this.#accept();
+    else if (bootTime() >= this.#pausedUntil) this.#listen();
   }
 
   readonly #route = (at: number): ClassicConnection | undefined => {
@@ -93,7 +103,21 @@ export class ClassicServer {
 
   /** One a turn: a flood of callers does not keep the packets waiting. */
   #accept(): void {
-    const accepted = acceptTcp(this.#listener);
-    if (accepted !== undefined) this.#path.add(accepted.fd, accepted.remote);
+    try {
+      const accepted = acceptTcp(this.#listener);
+      if (this.#failedAccepts > 0) this.#path.report({ kind: "resumed", attempts: this.#failedAccepts });
+      this.#failedAccepts = 0;
+      if (accepted !== undefined) this.#path.add(accepted.fd, accepted.remote);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (this.#failedAccepts++ === 0) this.#path.report({ kind: "paused", cause: error.message });
+      this.#pausedUntil = bootTime() + acceptPauseMs;
+      this.#path.watchExtra(undefined); // who waits keeps it ready: the loop would spin
+    }
+  }
+
+  #listen(): void {
+    this.#pausedUntil = Number.POSITIVE_INFINITY;
+    this.#path.watchExtra(this.#listener);
   }
 }

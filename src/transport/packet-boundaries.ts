@@ -15,6 +15,28 @@ export type StreamFault = "not-ip" | "length-lies";
 /** The longest packet there is: an IPv6 header and the longest payload it can announce. */
 export const largestPacket: number = Ipv6.size + 65_535;
 
+/** What begins a stream is either a packet's length, not known yet, or no packet at all. */
+export type MeasuredLength = number | "unknown" | StreamFault;
+
+/** The length of the packet at `at`, as its header has it, of which `available` bytes are there. */
+export function measurePacket(bytes: Uint8Array, at: number, available: number): MeasuredLength {
+  if (available === 0) return "unknown";
+  switch (bytes[at] >> 4) {
+    case 4: {
+      const header = (bytes[at + Ipv4.versionAndLength] & 15) * 4;
+      if (header < Ipv4.size) return "length-lies";
+      if (available < Ipv4.totalLength + 2) return "unknown";
+      const length = readUint16(bytes, at + Ipv4.totalLength);
+      return length < header ? "length-lies" : length;
+    }
+    case 6:
+      if (available < Ipv6.payloadLength + 2) return "unknown";
+      return Ipv6.size + readUint16(bytes, at + Ipv6.payloadLength);
+    default:
+      return "not-ip";
+  }
+}
+
 export class PacketBoundaries {
   readonly #bytes: Uint8Array;
   readonly #start: number;
@@ -52,8 +74,9 @@ export class PacketBoundaries {
   next(): number {
     const at = this.#next;
     const available = this.#fill - at;
-    const length = this.#fault === undefined && available > 0 ? this.#measure(at, available) : 0;
-    if (length === 0 || length > available) {
+    const length = this.#fault ?? measurePacket(this.#bytes, at, available);
+    if (typeof length === "string" || length > available) {
+      if (length === "not-ip" || length === "length-lies") this.#fault = length;
       this.#compact();
       return -1;
     }
@@ -73,30 +96,6 @@ export class PacketBoundaries {
   /** Whether the stream stands between two packets. */
   get isAtBoundary(): boolean {
     return this.#next === this.#fill;
-  }
-
-  /** The length of the packet at `at`, or 0 where it is not known yet or there is a fault. */
-  #measure(at: number, available: number): number {
-    const bytes = this.#bytes;
-    switch (bytes[at] >> 4) {
-      case 4: {
-        const header = (bytes[at + Ipv4.versionAndLength] & 15) * 4;
-        if (header < Ipv4.size) return this.#fail("length-lies");
-        if (available < Ipv4.totalLength + 2) return 0;
-        const length = readUint16(bytes, at + Ipv4.totalLength);
-        return length < header ? this.#fail("length-lies") : length;
-      }
-      case 6:
-        if (available < Ipv6.payloadLength + 2) return 0;
-        return Ipv6.size + readUint16(bytes, at + Ipv6.payloadLength);
-      default:
-        return this.#fail("not-ip");
-    }
-  }
-
-  #fail(fault: StreamFault): 0 {
-    this.#fault = fault;
-    return 0;
   }
 
   /** Moves what is left to the start, so that there is room for all that may follow. */
