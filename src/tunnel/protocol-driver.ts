@@ -8,6 +8,7 @@
 import { randomFillSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
+import type { PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
 import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
@@ -17,7 +18,8 @@ import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import { Device } from "../wireguard/device.ts";
-import type { Output } from "../wireguard/peer.ts";
+import type { Output, Peer } from "../wireguard/peer.ts";
+import type { PeerObservation } from "./persistence-state.ts";
 
 const lookEveryMs = 1000;
 /** After requests: a look costs time for every live peer, so that strangers must not make us look at each datagram. */
@@ -78,6 +80,21 @@ export class ProtocolDriver {
   settle(): void {
     for (const output of this.device.drain()) this.#apply(output);
     this.#lookSoon();
+  }
+
+  /** See `Device.shakeHands`. */
+  shakeHands(peer: Peer): boolean {
+    const hasBegun = this.device.shakeHands(bootTime(), peer);
+    this.settle();
+    return hasBegun;
+  }
+
+  /** See `Tunnel.liveness`. */
+  liveness(key: PublicKey): PeerObservation | undefined {
+    const peer = this.device.peer(key);
+    if (peer === undefined) return undefined;
+    const { receivedAt, unansweredSince } = peer.activity;
+    return { endpoint: peer.endpoint, receivedAt, unansweredSince, isShakingHands: peer.isShakingHands };
   }
 
   /** The first step of the end: no deadline is met any more. */

@@ -19,6 +19,7 @@ import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
+import type { PeerObservation } from "./persistence-state.ts";
 import { ProtocolDriver, superPackets } from "./protocol-driver.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
@@ -294,6 +295,16 @@ export class Tunnel implements AsyncDisposable {
   initiate(key: PublicKey): void {
     this.#driver.device.freshen(bootTime(), this.#peer(key));
     this.#driver.settle();
+  }
+
+  /** The same although one is under way, since the network has changed. False where the last is younger than a second. */
+  shakeHands(key: PublicKey): boolean {
+    return this.#driver.shakeHands(this.#peer(key));
+  }
+
+  /** How a peer fares, cheaply; `undefined` where there is none of this key. Times are of `bootTime`, 0 is never. */
+  liveness(key: PublicKey): PeerObservation | undefined {
+    return this.#driver.liveness(key);
   }
 
   /** The peers in the order in which they came, each as it is when its turn comes. */

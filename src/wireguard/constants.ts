@@ -40,3 +40,6 @@ export const RejectAfterMessages: number = 2 ** 48;
 export const RekeyAfterMessages: number = 2 ** 47;
 /** Received counters from here on are dropped: nobody gets here in 180 seconds, and a double could not tell them apart. */
 export const CounterLimit: number = 2 ** 53;
+
+/** From one handshake message to the next where the network has changed and there is no sense in waiting longer. */
+export const UrgentHandshakeInterval: Milliseconds = 1_000;

@@ -9,12 +9,13 @@ import { type DropReason, VpnError } from "../base/errors.ts";
 import { PrivateKey, PublicKey } from "../base/keys.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { idleActivity } from "./activity.ts";
-import { type Milliseconds, UnderLoadAfterTime } from "./constants.ts";
+import { type Milliseconds, UnderLoadAfterTime, UrgentHandshakeInterval } from "./constants.ts";
 import { CookieChecker, type Random } from "./cookies.ts";
 import { type Identity, openInitiation } from "./handshake.ts";
 import { HandshakeLimiter } from "./handshake-limiter.ts";
 import { CookieReply, Initiation, messageType, Response, readUint32 } from "./messages.ts";
-import { type Output, Peer, type PeerContext, type PeerOptions } from "./peer.ts";
+import { type Output, Peer, type PeerContext } from "./peer.ts";
+import type { PeerOptions } from "./peer-options.ts";
 
 export interface DeviceOptions {
   readonly primitives: Primitives;
@@ -200,6 +201,16 @@ export class Device {
   freshen(now: Milliseconds, peer: Peer): void {
     this.#now = now;
     peer.freshen(now);
+  }
+
+  /**
+   * Starts a handshake although one may be under way: the network has changed, and what was sent may never arrive. False,
+   * and nothing is done, where the last handshake message is younger than a second: it may have come the new way, and
+   * two that come together are taken for a flood.
+   */
+  shakeHands(now: Milliseconds, peer: Peer): boolean {
+    this.#now = now;
+    return peer.shakeHands(now, UrgentHandshakeInterval);
   }
 
   /** An authenticated data message came from there. */

@@ -19,6 +19,7 @@ import { type Agreement, Exchange, type ExchangeContext } from "./exchange.ts";
 import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
 import { readUint32 } from "./messages.ts";
+import type { PeerOptions } from "./peer-options.ts";
 import { type Timer, Timers, timers } from "./timers.ts";
 
 /** What a device asks of whoever drives it, in the order in which it is to be done. */
@@ -39,17 +40,6 @@ export type Output =
   | { kind: "handshake-completed"; peer: Peer }
   /** The peer never answered; so many staged packets were dropped, to be counted as `peer-unreachable`. */
   | { kind: "handshake-failed"; peer: Peer; discarded: number };
-
-export interface PeerOptions {
-  /** The caller's own small integer, 0 or more: what allowed IPs and shared memory name the peer by. */
-  readonly id: number;
-  readonly publicKey: PublicKey;
-  readonly presharedKey?: PresharedKey;
-  readonly endpoint?: Endpoint;
-  readonly persistentKeepaliveMs?: Milliseconds;
-  /** Stamps that other threads write. Without it the peer keeps its own. */
-  readonly activity?: Activity;
-}
 
 /** What a peer needs of its device. */
 export interface PeerContext extends ExchangeContext {
@@ -131,6 +121,11 @@ export class Peer {
     return this.#staged.length;
   }
 
+  /** Whether an initiation waits for its response. */
+  get isShakingHands(): boolean {
+    return this.#timers.retry !== undefined;
+  }
+
   /** Binds from the next handshake on. */
   setPresharedKey(key: PresharedKey): void {
     this.#exchange.presharedKey = key;
@@ -181,6 +176,14 @@ export class Peer {
     if (retry === undefined) this.#initiate(now, 0);
     else this.#timers.retry = { dueAt: retry.dueAt, attempts: 0 };
     this.#context.reconsider(this);
+  }
+
+  /** See `Device.shakeHands`. */
+  shakeHands(now: Milliseconds, interval: Milliseconds): boolean {
+    if (now < this.#handshakeSentAt + interval) return false;
+    this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
+    this.#initiate(now, 0);
+    return true;
   }
 
   /** See `Device.roam`. */
