@@ -61,6 +61,7 @@ export type VpnErrorCode =
   | "name-taken"
   | "port-taken"
   | "worker-failed"
+  | "hook-failed"
   | "lab-step-failed";
 
 export interface VpnErrorOptions {
