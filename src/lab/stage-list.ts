@@ -7,6 +7,7 @@ const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
   tun: async () => (await import("./stages/tun.ts")).tunStage,
   framing: async () => (await import("./stages/framing.ts")).framingStage,
   xor: async () => (await import("./stages/xor.ts")).xorStage,
+  noise: async () => (await import("./stages/noise.ts")).noiseStage,
 };
 
 export const stageNames: readonly string[] = Object.keys(loaders);
