@@ -24,6 +24,7 @@ import { CookieReply, Initiation, Response } from "../wireguard/messages.ts";
 import { acceptCounter } from "../wireguard/replay-window.ts";
 import type { DatagramReader } from "./datagram-reader.ts";
 import { writeEndpoint } from "./endpoint-record.ts";
+import { selectNext } from "./keypair-table.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -176,6 +177,7 @@ export class Inbound {
       floats[(peer + PeerRecord.unacknowledgedSince) >> 3] = now;
     }
     if (words[(keypair + KeypairRecord.confirmed) >> 2] === 0 && ring.reserve(0) >= 0) {
+      selectNext(this.#memory, peer, keypair); // before main hears of it
       ring.commit(FromInbound.confirm, words[(keypair + KeypairRecord.localIndex) >> 2], 0);
       words[(keypair + KeypairRecord.confirmed) >> 2] = 1;
       this.#posted = true;

@@ -1,4 +1,11 @@
-/** Main's hand on the keypair records in shared memory: fills them, publishes them, takes them back and erases them. */
+/**
+ * Main's hand on the keypair records in shared memory: fills them, publishes them, takes them back and erases them.
+ *
+ * Which keypair to seal with is for main to say, but for one case: the answer to the first message on a keypair must be
+ * sealed with it, since a peer that has lost its sessions can open nothing else, and the answer may be faster than main.
+ * So the inbound worker selects the keypair that main has named as the peer's next (`selectNext`). Main takes that name
+ * back before it selects another, and the keypair out of the peer's record before it lets go of it.
+ */
 
 import { wipe } from "../base/bytes.ts";
 import {
@@ -48,6 +55,8 @@ export class KeypairTable {
     floats[(record + KeypairRecord.rekeyReceivingAt) >> 3] = isInitiator ? createdAt + rekeyReceivingAfterMs : never;
     floats[(record + KeypairRecord.rejectAt) >> 3] = createdAt + RejectAfterTime;
     Atomics.store(words, (record + KeypairRecord.live) >> 2, 1);
+    const next = (this.#memory.peer(peerId) + PeerRecord.nextKeypair) >> 2;
+    if (!isInitiator) Atomics.store(words, next, slot + 1);
     if (!this.#memory.insertIndex(keypair.localIndex | 0, slot)) {
       this.#erase(slot);
       return false;
@@ -59,8 +68,9 @@ export class KeypairTable {
   /** Makes a keypair the one to seal with; `undefined` for none. */
   select(peerId: number, keypair: Keypair | undefined): void {
     const slot = keypair === undefined ? undefined : this.#slots.get(keypair);
-    const word = (this.#memory.peer(peerId) + PeerRecord.sendingKeypair) >> 2;
-    Atomics.store(this.#memory.words, word, slot === undefined ? 0 : slot + 1);
+    const peer = this.#memory.peer(peerId);
+    Atomics.store(this.#memory.words, (peer + PeerRecord.nextKeypair) >> 2, 0);
+    Atomics.store(this.#memory.words, (peer + PeerRecord.sendingKeypair) >> 2, slot === undefined ? 0 : slot + 1);
   }
 
   /** Ends the use of a keypair, and erases its keys once no worker holds them. */
@@ -69,8 +79,12 @@ export class KeypairTable {
     keypair.wipe();
     if (slot === undefined) return;
     this.#slots.delete(keypair);
+    const { words } = this.#memory;
     const record = this.#memory.keypair(slot);
-    Atomics.store(this.#memory.words, (record + KeypairRecord.live) >> 2, 0);
+    const peer = this.#memory.peer(words[(record + KeypairRecord.peer) >> 2]);
+    Atomics.store(words, (record + KeypairRecord.live) >> 2, 0);
+    Atomics.compareExchange(words, (peer + PeerRecord.nextKeypair) >> 2, slot + 1, 0);
+    Atomics.compareExchange(words, (peer + PeerRecord.sendingKeypair) >> 2, slot + 1, 0);
     this.#memory.removeIndex(keypair.localIndex, slot);
     this.#retire(() => this.#erase(slot));
   }
@@ -87,4 +101,19 @@ export class KeypairTable {
     this.#memory.bytes.fill(0, record, record + KeypairRecord.size);
     this.#free.push(slot);
   }
+}
+
+/**
+ * The inbound worker: has its peer's next keypair (its record's offset) sealed with from now on, if main has not thought
+ * better of it. What main withdraws between the steps is found withdrawn after them, by this thread or by main.
+ */
+export function selectNext(memory: SharedMemory, peer: number, keypair: number): void {
+  const { words } = memory;
+  const next = (peer + PeerRecord.nextKeypair) >> 2;
+  const sending = (peer + PeerRecord.sendingKeypair) >> 2;
+  const slot = memory.slotOf(keypair) + 1;
+  const former = Atomics.load(words, sending);
+  if (Atomics.load(words, next) !== slot) return;
+  if (Atomics.compareExchange(words, sending, former, slot) !== former) return;
+  if (Atomics.load(words, next) !== slot) Atomics.compareExchange(words, sending, slot, 0);
 }

@@ -189,6 +189,8 @@ export class Outbound {
     const slot = Atomics.load(this.#memory.words, (peer + PeerRecord.sendingKeypair) >> 2);
     if (slot === 0) return -1;
     const keypair = this.#memory.keypair(slot - 1);
+    // One that main has let go of since, or that the inbound worker is about to take back.
+    if (Atomics.load(this.#memory.words, (keypair + KeypairRecord.live) >> 2) !== 1) return -1;
     const floats = this.#memory.floats;
     if (this.#options.clock[0] >= floats[(keypair + KeypairRecord.rejectAt) >> 3]) return -1;
     return floats[(keypair + KeypairRecord.sendCounter) >> 3] >= RejectAfterMessages ? -1 : keypair;

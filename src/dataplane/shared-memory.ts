@@ -55,7 +55,7 @@ const statisticsRow = 8;
 /** A peer's record, as byte offsets. */
 export const PeerRecord = {
   size: 256,
-  /** Word: keypair slot + 1 to seal with, 0 for none. Main writes. */
+  /** Word: keypair slot + 1 to seal with, 0 for none. Main writes, and inbound as keypair-table.ts says. */
   sendingKeypair: 0,
   /** Words, see endpoint-record.ts: the version, then the endpoint in one piece. */
   endpointVersion: 4,
@@ -72,6 +72,8 @@ export const PeerRecord = {
   unacknowledgedSince: 88,
   /** Word: counts the peers that had this record, so that a request made for one is not served for the next. Main. */
   generation: 40,
+  /** Word: slot + 1 of the keypair that the peer has not used yet, 0 for none. Main writes. */
+  nextKeypair: 112,
   /** Float: bytes of data messages sent. Outbound writes. */
   sentBytes: 96,
   /** Float: bytes of data messages received. Inbound writes. */
@@ -194,6 +196,11 @@ export class SharedMemory {
   /** Byte offset of a keypair's record. */
   keypair(slot: number): number {
     return this.#keypairs + slot * KeypairRecord.size;
+  }
+
+  /** The slot of the keypair record at this offset. */
+  slotOf(keypair: number): number {
+    return (keypair - this.#keypairs) / KeypairRecord.size;
   }
 
   /** Main: makes messages to `localIndex` find the record in `slot`. False if its bucket is full. */
