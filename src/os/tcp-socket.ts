@@ -1,9 +1,10 @@
 /**
- * TCP sockets of the data path, made by FFI and not by `node:net`: their descriptors are polled, read and written in the
- * loop of a worker, and whatever has to be set before the first segment, such as a mark, is set here. All are
- * non-blocking, send small writes at once, and notice within half a minute that the other side has vanished.
+ * TCP sockets that carry packets, made by FFI so that whatever has to be set before the first segment, such as a mark,
+ * is set here. Those of `classic` are polled, read and written in the loop of a worker; those of the stream transports
+ * are handed to `node:net`. All are non-blocking, send small writes at once, and notice within half a minute that the
+ * other side has vanished.
  */
-import type { Endpoint } from "../base/address.ts";
+import type { AddressFamily, Endpoint } from "../base/address.ts";
 import { errno, libc } from "./libc.ts";
 import { AF_INET, AF_INET6, decodeSockaddr, sockaddrOf, sockaddrSize } from "./sockaddr.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
@@ -21,6 +22,7 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_USER_TIMEOUT = 18;
+const TCP_NOTSENT_LOWAT = 25;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
@@ -29,6 +31,11 @@ const keepaliveIdleSeconds = 10;
 const keepaliveIntervalSeconds = 5;
 const keepaliveCount = 3;
 const unacknowledgedMs = 25_000;
+/**
+ * What the kernel takes beyond what it could send by now. Its send buffer grows to megabytes, in which a datagram would
+ * wait for seconds behind others that are worth nothing any more (the bufferbloat of TCP in TCP).
+ */
+const unsentBytes = 131_072;
 
 const exhausted: readonly number[] = [Errno.ENFILE, Errno.EMFILE, Errno.ENOBUFS, Errno.ENOMEM];
 
@@ -38,11 +45,16 @@ export interface AcceptedSocket {
   readonly remote: Endpoint;
 }
 
-/** Listens on an address in the network namespace of this thread; the caller closes it. Throws `port-taken` and the like. */
-export function openTcpListener(local: Endpoint): number {
-  const fd = openSocket(local);
+/**
+ * Listens on an address in the network namespace of this thread; the caller closes it. Throws `port-taken` and the like.
+ * What is set here, the mark included, holds for accepted connections, too: the kernel clones the listener
+ * (net/ipv4/inet_connection_sock.c, inet_csk_clone_lock).
+ */
+export function openTcpListener(local: Endpoint, mark = 0): number {
+  const fd = createTcpSocket(local.family, mark);
   try {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    setOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsentBytes);
     if (local.family === 6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     const name = sockaddrOf(local);
     if (libc.bind(fd, name, name.length) < 0) throw bindError(errno(), local);
@@ -81,15 +93,25 @@ export function acceptTcp(listener: number): AcceptedSocket | undefined {
  * network refuses at once.
  */
 export function connectTcp(remote: Endpoint, mark = 0): number {
-  const fd = openSocket(remote);
+  const fd = createTcpSocket(remote.family, mark);
   try {
-    prepare(fd);
-    if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
     const name = sockaddrOf(remote);
     if (libc.connect(fd, name, name.length) < 0) {
       const failure = errno();
       if (failure !== Errno.EINPROGRESS) throw new SystemError("connect", failure, { subject: `to TCP ${remote}` });
     }
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/** A socket for `node:net` to connect, which the caller closes. The mark, if not 0, is on it already. */
+export function createStreamSocket(family: AddressFamily, mark = 0): number {
+  const fd = createTcpSocket(family, mark);
+  try {
+    setOption(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsentBytes);
     return fd;
   } catch (error) {
     libc.close(fd);
@@ -105,9 +127,18 @@ export function connectionError(fd: number, remote: Endpoint): SystemError | und
   return failure === 0 ? undefined : new SystemError("connect", failure, { subject: `to TCP ${remote}` });
 }
 
-function openSocket({ family }: Endpoint): number {
+function createTcpSocket(family: AddressFamily, mark: number): number {
   const domain = family === 4 ? AF_INET : AF_INET6;
-  return must("socket", libc.socket(domain, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), { subject: `for TCP over IPv${family}` });
+  const subject = `for TCP over IPv${family}`;
+  const fd = must("socket", libc.socket(domain, SOCK_STREAM_NONBLOCK_CLOEXEC, 0), { subject });
+  try {
+    prepare(fd);
+    if (mark !== 0) setOption(fd, SOL_SOCKET, SO_MARK, mark);
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
 }
 
 function prepare(fd: number): void {
