@@ -45,6 +45,7 @@ test("what depends on the package gets neither our Node nor our scripts", () => 
     "@noble/hashes",
     "commander",
     "koffi",
+    "ws",
   ]);
 });
 
