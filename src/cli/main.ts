@@ -10,10 +10,11 @@ import { classicCommand } from "./classic-command.ts";
 import { doctorCommand } from "./doctor-command.ts";
 import { keyCommands } from "./key-commands.ts";
 import { labCommand } from "./lab-command.ts";
+import { relayCommand } from "./relay-command.ts";
 import { upCommand } from "./up-command.ts";
 
 const Status = { failed: 1, usage: 2 } as const;
-const commands = [labCommand, upCommand, classicCommand, keyCommands, doctorCommand];
+const commands = [labCommand, upCommand, classicCommand, relayCommand, keyCommands, doctorCommand];
 
 let outputLost = false;
 process.stdout.on("error", loseOutput);
