@@ -103,7 +103,7 @@ export class WebSocketLink implements DatagramLink {
     this.#closed = reason;
     if (this.#socket.readyState === this.#socket.OPEN) this.#socket.close(goingAway);
     this.#uncork();
-    this.#socket.terminate(); // without waiting for an answer
+    setImmediate(() => this.#socket.terminate()); // TLS writes after this turn; an answer is not waited for
     this.#receiver?.closed(reason);
   }
 
