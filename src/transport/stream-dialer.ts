@@ -121,6 +121,8 @@ function webAddress({ url, serverName }: DialerOptions): string {
 function explain(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const { code } = error as NodeJS.ErrnoException;
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
+    return "its certificate is for other names; --server-name says which to check";
   if (code?.includes("CERT") === true || code === "UNABLE_TO_VERIFY_LEAF_SIGNATURE") {
     return `its certificate is not trusted (${code}); --ca names another authority`;
   }

@@ -116,8 +116,8 @@ export class StreamListener implements Disposable {
       ALPNProtocols: ["http/1.1"],
       handshakeTimeout: guests.limits.decideMs,
     });
-    server.on("tlsClientError", () => {
-      guests.faults["tls-failed"]++;
+    server.on("tlsClientError", ({ code }: NodeJS.ErrnoException) => {
+      if (code !== "ECONNRESET") guests.faults["tls-failed"]++; // else it ended, by either end, before TLS was done
     });
     server.on("secureConnection", (socket: TLSSocket) => {
       const guest = this.#inHandshake.get(sourceOf(socket));
