@@ -3,7 +3,7 @@
  * the first datagram. The tunnel's own sockets are another matter (`udp-socket.ts`): those belong to the packet path.
  */
 import type { Endpoint } from "../base/address.ts";
-import { errno, libc } from "./libc.ts";
+import { errno as lastErrno, libc } from "./libc.ts";
 import { AF_INET, AF_INET6, sockaddrOf } from "./sockaddr.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
 
@@ -14,6 +14,8 @@ const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_MARK = 36;
+const SOL_UDP = 17;
+const UDP_SEGMENT = 103;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
@@ -36,12 +38,22 @@ export function openDatagramSocket(local: Endpoint, { mark = 0 }: DatagramSocket
     if (set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes) < 0) set(fd, SOL_SOCKET, SO_RCVBUF, bufferBytes);
     if (set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bufferBytes) < 0) set(fd, SOL_SOCKET, SO_SNDBUF, bufferBytes);
     const name = sockaddrOf(local);
-    if (libc.bind(fd, name, name.length) < 0) throw bindError(errno(), local);
+    if (libc.bind(fd, name, name.length) < 0) throw bindError(lastErrno(), local);
     return fd;
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+/** Has what is sent cut into datagrams of so many bytes, 0 for not at all. False where the kernel cannot (UDP_SEGMENT, 4.18). */
+export function setSegmentBytes(fd: number, bytes: number): boolean {
+  return set(fd, SOL_UDP, UDP_SEGMENT, bytes) === 0;
+}
+
+/** Sends to a name (`sockaddrOf`), or to what the socket is connected to, and returns 0 or the errno. */
+export function sendBytes(fd: number, bytes: Uint8Array, name: Uint8Array | null): number {
+  return libc.sendto(fd, bytes, bytes.length, 0, name, name?.length ?? 0) < 0 ? lastErrno() : 0;
 }
 
 function bindError(errno: number, local: Endpoint): SystemError {

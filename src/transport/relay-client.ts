@@ -11,7 +11,7 @@ import type { Endpoint } from "../base/address.ts";
 import { Backoff } from "./backoff.ts";
 import { type Clock, every, systemClock } from "./clock.ts";
 import { type CloseReason, type DatagramLink, Stillness } from "./datagram-link.ts";
-import { DatagramPort } from "./datagram-port.ts";
+import { type Correspondent, DatagramPort } from "./datagram-port.ts";
 import { RelayTally } from "./relay-tally.ts";
 
 /** What happens to a connection, for whoever watches. `app` is the UDP address it belongs to. */
@@ -58,8 +58,7 @@ type FlowState =
   | { readonly kind: "resting" };
 
 interface Flow {
-  readonly address: string;
-  readonly port: number;
+  readonly correspondent: Correspondent;
   readonly name: string;
   readonly backoff: Backoff;
   state: FlowState;
@@ -134,7 +133,8 @@ export class RelayClient implements Disposable {
     if (this.#flows.size >= (this.#options.maximumFlows ?? defaultFlows) && !this.#makeRoom()) return undefined;
     const [app, server] = [new Stillness(), new Stillness()];
     const fresh = { backoff: new Backoff(), state: { kind: "resting" }, waiting: [], heard: 0, app, server } as const;
-    const flow: Flow = { address, port, name, ...fresh, waiting: [] };
+    const correspondent = DatagramPort.correspondent(address, port);
+    const flow: Flow = { correspondent, name, ...fresh, waiting: [] };
     this.#flows.set(name, flow);
     return flow;
   }
@@ -162,7 +162,7 @@ export class RelayClient implements Disposable {
     flow.state = { kind: "open", link };
     this.#tell({ kind: "connected", app: flow.name, remote: link.remote });
     link.receive({
-      datagram: (bytes) => this.#port.send(bytes, flow.address, flow.port),
+      datagram: (bytes) => this.#port.send(bytes, flow.correspondent),
       closed: (reason) => this.#lose(flow, link, reason),
     });
     const now = this.#clock.now();

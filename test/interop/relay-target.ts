@@ -62,6 +62,7 @@ export class Target implements Disposable {
     this.received++;
     if (bytes[4] === stranger) return;
     const isInitiation = bytes[0] === Message.initiation;
-    this.#port.send(isInitiation ? message(Message.response, 92, bytes[4]) : bytes, address, port);
+    const answer = isInitiation ? message(Message.response, 92, bytes[4]) : bytes;
+    this.#port.send(answer, DatagramPort.correspondent(address, port));
   }
 }
