@@ -19,7 +19,7 @@ import { TransportUrl } from "../../src/transport/transport-url.ts";
 import { WebSite } from "../../src/transport/web-site.ts";
 import { makeCertificate } from "../certificate.ts";
 import { within } from "./patience.ts";
-import { hastyClock, Message, message, stranger, Target } from "./relay-target.ts";
+import { hastyClock, Message, message, stranger, strangerUnderLoad, Target } from "./relay-target.ts";
 import { PlainConnection } from "./udp-over-tcp.ts";
 
 const identity = makeCertificate();
@@ -280,14 +280,22 @@ describe("a relay's port and strangers", { concurrency: 1, timeout: 120_000 }, (
     for (const { socket } of strangers) socket.destroy();
   });
 
-  test("a link that the tunnel never answers is ended", async () => {
+  test("a link that the tunnel never answers is ended, and a cookie reply is no answer", async () => {
     using relay = await Relay.open();
-    const connection = await PlainConnection.open(relay.port);
-    connection.send(message(Message.initiation, 148, stranger));
-    await within(patienceMs, "the end", connection.end());
-    assert.equal(relay.target.received, 1);
-    assert.equal(relay.fault("never-answered"), 1);
-    assert.deepEqual(relay.reasons, ["unanswered"]);
+    const connections: PlainConnection[] = [];
+    for (const whose of [stranger, strangerUnderLoad]) {
+      const connection = await PlainConnection.open(relay.port);
+      connection.send(message(Message.initiation, 148, whose));
+      connections.push(connection);
+    }
+    for (const connection of connections) await within(patienceMs, "the end", connection.end());
+    assert.deepEqual(
+      connections.map(({ datagrams }) => datagrams.length),
+      [0, 1],
+    );
+    assert.equal(relay.target.received, 2);
+    assert.equal(relay.fault("never-answered"), 2);
+    assert.deepEqual(relay.reasons, ["unanswered", "unanswered"]);
   });
 });
 

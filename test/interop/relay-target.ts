@@ -16,7 +16,7 @@ export const hastyClock: Clock = {
   },
 };
 
-export const Message = { initiation: 1, response: 2, data: 4 } as const;
+export const Message = { initiation: 1, response: 2, cookieReply: 3, data: 4 } as const;
 
 /** A message of a length, of which the fifth byte says whose it is. */
 export function message(type: number, length: number, mark = 0): Buffer {
@@ -29,6 +29,8 @@ export function message(type: number, length: number, mark = 0): Buffer {
 
 /** Whose messages have no answer. */
 export const stranger = 0xff;
+/** Whose messages have a cookie reply, as a stranger's have under load. */
+export const strangerUnderLoad = 0xfe;
 
 /** Answers an initiation with a response, and data with itself, unless they are a stranger's. */
 export class Target implements Disposable {
@@ -61,6 +63,10 @@ export class Target implements Disposable {
   #answer(bytes: Uint8Array, address: string, port: number): void {
     this.received++;
     if (bytes[4] === stranger) return;
+    if (bytes[4] === strangerUnderLoad) {
+      this.#port.send(message(Message.cookieReply, 64), DatagramPort.correspondent(address, port));
+      return;
+    }
     const isInitiation = bytes[0] === Message.initiation;
     const answer = isInitiation ? message(Message.response, 92, bytes[4]) : bytes;
     this.#port.send(answer, DatagramPort.correspondent(address, port));
