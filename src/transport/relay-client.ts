@@ -40,8 +40,10 @@ const silentAppMs = 180_000;
 const restingAppMs = 30_000;
 /** An app that has sent something so recently gets its stream back at once, unasked: something may be sent to it. */
 const activeAppMs = 30_000;
-/** Silence from the server while the app goes on sending, after which the stream is made anew: WireGuard owes an answer in 15 s. */
-const deafMs = 20_000;
+/** How long an answer may be owed before the stream is made anew: WireGuard gives one within 15 s (whitepaper §6.5). */
+const owedMs = 20_000;
+/** A data message without content, which is owed nothing. */
+const keepalive = { type: 4, length: 32 } as const;
 const waitingDatagrams = 64;
 const waitingMs = 5000;
 
@@ -63,10 +65,34 @@ interface Flow {
   readonly backoff: Backoff;
   state: FlowState;
   waiting: Waiting[];
-  /** Datagrams from the app. */
+  /** Datagrams from the app, and those among them that are owed an answer. */
   heard: number;
+  asked: number;
   readonly app: Stillness;
-  readonly server: Stillness;
+  debt: Debt;
+}
+
+/** Since when the server owes an answer. Keepalives alone, as an idle app sends them, are owed none. */
+class Debt {
+  #asked: number;
+  #answered = 0;
+  #since: number | undefined;
+
+  constructor(asked: number) {
+    this.#asked = asked;
+  }
+
+  /** For how long, in milliseconds up to `now`. */
+  of(asked: number, answered: number, now: number): number {
+    if (answered !== this.#answered) {
+      this.#answered = answered;
+      this.#asked = asked;
+      this.#since = undefined;
+    }
+    if (asked === this.#asked) return 0;
+    this.#since ??= now;
+    return now - this.#since;
+  }
 }
 
 export class RelayClient implements Disposable {
@@ -117,6 +143,7 @@ export class RelayClient implements Disposable {
       return;
     }
     flow.heard++;
+    if (bytes.length !== keepalive.length || bytes[0] !== keepalive.type) flow.asked++;
     if (flow.state.kind === "open") {
       flow.state.link.send(bytes);
       return;
@@ -131,8 +158,8 @@ export class RelayClient implements Disposable {
 
   #admit(name: string, address: string, port: number): Flow | undefined {
     if (this.#flows.size >= (this.#options.maximumFlows ?? defaultFlows) && !this.#makeRoom()) return undefined;
-    const [app, server] = [new Stillness(), new Stillness()];
-    const fresh = { backoff: new Backoff(), state: { kind: "resting" }, waiting: [], heard: 0, app, server } as const;
+    const state = { kind: "resting" } as const;
+    const fresh = { backoff: new Backoff(), state, heard: 0, asked: 0, app: new Stillness(), debt: new Debt(0) };
     const correspondent = DatagramPort.correspondent(address, port);
     const flow: Flow = { correspondent, name, ...fresh, waiting: [] };
     this.#flows.set(name, flow);
@@ -160,6 +187,7 @@ export class RelayClient implements Disposable {
 
   #use(flow: Flow, link: DatagramLink): void {
     flow.state = { kind: "open", link };
+    flow.debt = new Debt(flow.asked - Math.min(1, flow.waiting.length));
     this.#tell({ kind: "connected", app: flow.name, remote: link.remote });
     link.receive({
       datagram: (bytes) => this.#port.send(bytes, flow.correspondent),
@@ -207,8 +235,7 @@ export class RelayClient implements Disposable {
       }
       if (flow.state.kind !== "open") continue;
       const { link } = flow.state;
-      const deaf = flow.server.of(link.counters.receivedDatagrams, now) >= deafMs;
-      if (deaf && silentMs < deafMs / 2) link.close("unanswered");
+      if (flow.debt.of(flow.asked, link.counters.receivedDatagrams, now) >= owedMs) link.close("unanswered");
       else link.expire(now);
     }
   }

@@ -141,7 +141,7 @@ test("a connection that breaks is made again at once, if it was good and its app
   assert.equal(bench.dials, 4);
 });
 
-test("a server that says nothing for 20 s while the app goes on is given up", async () => {
+test("a server that owes an answer for 20 s is given up", async () => {
   const bench = new Bench();
   using relay = await bench.open();
   const app = open();
@@ -158,6 +158,20 @@ test("a server that says nothing for 20 s while the app goes on is given up", as
   assert.deepEqual(bench.events[1].kind === "closed" && bench.events[1].reason, "unanswered");
 });
 
+test("an idle app, which sends keepalives, is owed no answer", async () => {
+  const bench = new Bench();
+  using relay = await bench.open();
+  const app = open();
+  await say(relay, bench, app, "one");
+  bench.servers[0].link.send(Buffer.from("back"));
+  const keepalive = "\u0004".padEnd(32, "k");
+  for (let second = 0; second < 120; second++) {
+    bench.clock.advance(1000);
+    if (second % 25 === 0) await say(relay, bench, app, keepalive);
+  }
+  assert.deepEqual(bench.kinds, ["connected"]);
+});
+
 test("there are so many streams, and an app that rests makes room", async () => {
   const bench = new Bench();
   using relay = await bench.open({ maximumFlows: 2 });
@@ -170,7 +184,7 @@ test("there are so many streams, and an app that rests makes room", async () => 
   bench.clock.advance(20_000);
   bench.servers[1].link.send(Buffer.from("answer"));
   await say(relay, bench, second, "awake");
-  bench.clock.advance(20_000);
+  bench.clock.advance(12_000);
   await say(relay, bench, third, "three");
   assert.equal(relay.flows, 2);
   bench.clock.advance(1);
