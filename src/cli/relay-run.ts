@@ -1,5 +1,5 @@
 /** What `warren relay` does when it runs: reads its arguments, opens one side, and says what happens in a line each. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { getSystemErrorMessage } from "node:util";
 import { Endpoint, IpAddress } from "../base/address.ts";
@@ -142,8 +142,14 @@ async function serve(
 function portsOf(url: TransportUrl): RelayPort[] {
   const { scheme, host, port, path } = url;
   if (scheme === "udp") throw usage("both ends are UDP", "listen on tcp, tls, ws, wss or any");
-  const addresses = host === "*" ? ["0.0.0.0", "::"].map((text) => IpAddress.parse(text)) : [addressOf(url).address];
+  const addresses = host === "*" ? everywhere() : [addressOf(url).address];
   return addresses.map((address) => ({ local: new Endpoint(address, port), accepts: new Set(kinds[scheme]), path }));
+}
+
+/** A kernel without IPv6 has no such file, and no such sockets. */
+function everywhere(): IpAddress[] {
+  const families = existsSync("/proc/net/if_inet6") ? ["0.0.0.0", "::"] : ["0.0.0.0"];
+  return families.map((text) => IpAddress.parse(text));
 }
 
 function addressOf(url: TransportUrl): Endpoint {

@@ -178,6 +178,7 @@ test("there are so many streams, and an app that rests makes room", async () => 
   const [first, second, third] = [open(), open(), open()];
   await say(relay, bench, first, "one");
   await say(relay, bench, second, "two");
+  for (const { link } of bench.servers) link.send(Buffer.from("answer"));
   await say(relay, bench, third, "three");
   assert.equal(relay.flows, 2);
   assert.equal(relay.tally.dropped["flows-full"], 1);
