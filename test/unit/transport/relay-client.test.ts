@@ -112,6 +112,26 @@ test("what comes while there is no connection waits, not for long and not much o
   assert.equal(relay.tally.dropped.unconnected, 7);
 });
 
+test("what has waited for five seconds is not sent any more", async () => {
+  const bench = new Bench();
+  bench.dialling = "fails";
+  using relay = await bench.open();
+  const app = open();
+  await say(relay, bench, app, "stale");
+  for (const waitMs of [1000, 2000]) {
+    bench.clock.advance(waitMs);
+    await turn();
+  }
+  bench.dialling = "links";
+  bench.clock.advance(3000);
+  await say(relay, bench, app, "fresh");
+  bench.clock.advance(1000);
+  await turn();
+  bench.clock.advance(1);
+  assert.deepEqual(texts(bench.servers[0].inbox), ["fresh"]);
+  assert.equal(relay.tally.dropped.unconnected, 1);
+});
+
 test("a connection that breaks is made again at once, if it was good and its app is awake", async () => {
   const bench = new Bench();
   using relay = await bench.open();
