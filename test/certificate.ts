@@ -22,7 +22,10 @@ export function makeCertificate(): TestCertificate {
   const body = certificateBody(publicKey);
   const signature = sign("sha256", body, privateKey);
   const whole = der(Tag.sequence, body, algorithm(), der(Tag.bits, Buffer.of(0), signature));
-  const base64 = whole.toString("base64").match(/.{1,64}/g)?.join("\n");
+  const base64 = whole
+    .toString("base64")
+    .match(/.{1,64}/g)
+    ?.join("\n");
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
