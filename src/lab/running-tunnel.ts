@@ -20,6 +20,7 @@ export interface RunningTunnelOptions {
 export class RunningTunnel {
   readonly #host: Host;
   readonly #program: Program;
+  #end: Promise<TunnelEnd> | undefined;
 
   constructor({ host, warren, config, forward }: RunningTunnelOptions) {
     const parameters = ["up", "-", "--foreground", "--name", tunnelDevice, "--json"];
@@ -38,8 +39,13 @@ export class RunningTunnel {
     return { addresses, port, mtu, aead, readyMs };
   }
 
-  /** Ends it as Ctrl-C would, and says how it went. */
-  async stop(): Promise<TunnelEnd> {
+  /** Ends it as Ctrl-C would, and says how it went. Asked again, it says the same. */
+  stop(): Promise<TunnelEnd> {
+    this.#end ??= this.#stop();
+    return this.#end;
+  }
+
+  async #stop(): Promise<TunnelEnd> {
     const what = `warren up on the ${this.#host.name} to end and say so`;
     this.#program.signal("SIGINT");
     const end = await this.#program.end(stopTimeoutMs);
