@@ -5,13 +5,14 @@
 import { type Command, Option } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { StepRecord } from "../lab/record.ts";
-import type { Stage } from "../lab/stage.ts";
+import type { Mode, Stage } from "../lab/stage.ts";
 import { loadStage, stageNames } from "../lab/stage-list.ts";
 
 interface LabCommandOptions {
   readonly stage: string;
   readonly json?: boolean;
   readonly break?: string;
+  readonly trace?: boolean;
   /** The process id of the outer command. */
   readonly inside?: string;
 }
@@ -23,6 +24,7 @@ export function labCommand(program: Command): void {
     .description("watch a VPN work between hosts made on this machine, as root or as an ordinary user")
     .addOption(new Option("--stage <name>", "what to see").choices(stageNames).default(stageNames[0]))
     .option("--json", "one JSON object on standard output, and nothing else (docs/lab.md)")
+    .option("--trace", "follow one ping through every place where it can be seen, and its reply back")
     .option("--break <part>", "damage one thing: the lab must then fail, and say where")
     .addOption(new Option("--inside <pid>").hideHelp())
     .action(lab);
@@ -31,7 +33,7 @@ export function labCommand(program: Command): void {
 async function lab(options: LabCommandOptions): Promise<void> {
   const warren = [process.execPath, ...process.execArgv, process.argv[1]];
   if (options.inside !== undefined) return inside(Number(options.inside), warren, options);
-  if (options.break !== undefined) checkBreakage(await loadStage(options.stage), options.break);
+  if (options.break !== undefined || modeOf(options) !== "proof") check(await loadStage(options.stage), options);
   const { runInSandbox } = await import("../lab/sandbox.ts");
   const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
   process.exitCode = await runInSandbox(again, () => console.error("warren: interrupted"));
@@ -52,7 +54,7 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   const say = (text: string) => options.json === true || console.log(text);
   say(report.head());
   const onStep = (step: StepRecord) => say(report.step(step));
-  const record = await runLab({ stage, warren, broken: options.break, mode: "proof", onStep });
+  const record = await runLab({ stage, warren, broken: options.break, mode: modeOf(options), onStep });
   if (options.json === true) console.log(JSON.stringify(record));
   else say(report.verdict(record));
   const failed = record.steps.find((step) => !step.ok);
@@ -63,8 +65,19 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   );
 }
 
-function checkBreakage({ name, breakages }: Stage, part: string): void {
-  if (breakages.includes(part)) return;
-  const remedy = breakages.length > 0 ? `choose ${breakages.join(", ")}` : "leave out --break";
-  throw new VpnError("invalid-argument", `the stage ${name} has no part ${part} to break`, { remedy });
+function modeOf({ trace = false }: LabCommandOptions): Mode {
+  return trace ? "trace" : "proof";
+}
+
+/** Throws `invalid-argument` for what this stage cannot do. */
+function check({ name, breakages, modes }: Stage, options: LabCommandOptions): void {
+  const part = options.break;
+  if (part !== undefined && !breakages.includes(part)) {
+    const remedy = breakages.length > 0 ? `choose ${breakages.join(", ")}` : "leave out --break";
+    throw new VpnError("invalid-argument", `the stage ${name} has no part ${part} to break`, { remedy });
+  }
+  const mode = modeOf(options);
+  if (!modes.includes(mode)) {
+    throw new VpnError("invalid-argument", `the stage ${name} has no --${mode}`, { remedy: "choose another stage" });
+  }
 }

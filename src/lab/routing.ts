@@ -5,6 +5,22 @@ import type { Host } from "./host.ts";
 import { verify } from "./journal.ts";
 import type { RouteEntry, WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, tunnelDevice } from "./topology.ts";
+import type { RouteAnswer } from "./trace-record.ts";
+
+/** What a host's kernel answers, asked for its way; `undefined` where it has none. It compares the prefixes, not we. */
+export function askRoute(host: Host, target: IpAddress): RouteAnswer | undefined {
+  const choice = host.config.routes.lookup(target);
+  if (choice === undefined) return undefined;
+  const { destination, via, device = 0 } = choice.route;
+  return {
+    asked: target.toString(),
+    destination: destination.toString(),
+    prefix: destination.prefix,
+    via: via?.toString() ?? null,
+    device: host.config.links.find(device)?.name ?? "none",
+    source: choice.source?.toString() ?? null,
+  };
+}
 
 /** Asks the kernel; it, not we, compares the prefixes. */
 export function checkRoutes(client: Host): WireguardSteps["route"] {

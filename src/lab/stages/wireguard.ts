@@ -3,8 +3,11 @@
  * the way who can read them.
  *
  *   direct → server → client → route → handshake → forward → nat → ping → dns → eavesdropper → throughput
+ *
+ * With `--trace` one ping is followed instead of what comes after the handshake.
  */
 import { Cidr } from "../../base/address.ts";
+import { wireguardCarrier } from "../carriers.ts";
 import { checkSecrecy } from "../eavesdropping.ts";
 import { checkHandshake } from "../handshake-check.ts";
 import type { Host } from "../host.ts";
@@ -21,7 +24,10 @@ import {
 import { checkRoutes } from "../routing.ts";
 import { defineStage, type Stage } from "../stage.ts";
 import { measureThroughput, startSink } from "../throughput.ts";
-import { address, drawing, topology, tunnelDevice } from "../topology.ts";
+import { address, drawing, topology, tunnelDevice, tunnelPort } from "../topology.ts";
+import { tracePing } from "../trace.ts";
+import { traceAccounts } from "../trace-account.ts";
+import type { TraceSteps } from "../trace-record.ts";
 import { makeTunnelConfigs } from "../tunnel-config.ts";
 import type { Workbench } from "../workbench.ts";
 import { wireguardAccounts } from "./wireguard-account.ts";
@@ -29,17 +35,18 @@ import { type WireguardBreakage, type WireguardSteps, wireguardBreakages } from 
 
 const startTimeoutMs = 5000;
 
-export const wireguardStage: Stage = defineStage<WireguardSteps>({
+export const wireguardStage: Stage = defineStage<WireguardSteps & TraceSteps>({
   name: "wireguard",
   description: "A VPN between hosts made on this machine, each a network namespace",
   drawing,
   topology,
   breakages: wireguardBreakages,
-  accounts: wireguardAccounts,
+  modes: ["trace"],
+  accounts: { ...wireguardAccounts, ...traceAccounts },
   run,
 });
 
-async function run(bench: Workbench, journal: Journal<WireguardSteps>): Promise<void> {
+async function run(bench: Workbench, journal: Journal<WireguardSteps & TraceSteps>): Promise<void> {
   const broken = bench.broken as WireguardBreakage | undefined;
   const configs = makeTunnelConfigs(broken === "key");
   const hosts = { client: bench.host("client"), server: bench.host("server"), dns: bench.host("dns") };
@@ -65,6 +72,9 @@ async function run(bench: Workbench, journal: Journal<WireguardSteps>): Promise<
 
   await journal.step("route", () => checkRoutes(hosts.client));
   await journal.step("handshake", () => checkHandshake(wire));
+  if (bench.mode === "trace") {
+    return tracePing(bench, journal, { device: tunnelDevice, carrier: wireguardCarrier(tunnelPort) });
+  }
   await nameServer.event("listening", startTimeoutMs);
   const sink = startSink(hosts.dns);
   const since = performance.now();
