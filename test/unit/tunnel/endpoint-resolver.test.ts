@@ -9,12 +9,7 @@ import { test } from "node:test";
 import { Endpoint, IpAddress } from "../../../src/base/address.ts";
 import { concatBytes } from "../../../src/base/bytes.ts";
 import { decodeQuery, encodeAnswer, type Zone } from "../../../src/lab/dns-message.ts";
-import {
-  EndpointResolver,
-  type EndpointResolverOptions,
-  readHosts,
-  readResolvers,
-} from "../../../src/tunnel/endpoint-resolver.ts";
+import { EndpointResolver, type EndpointResolverOptions, readHosts } from "../../../src/tunnel/endpoint-resolver.ts";
 
 const host = "vpn.example.org";
 const zone: Zone = { [host]: ["192.0.2.7", "2001:db8::7"] };
@@ -169,17 +164,4 @@ test("hosts(5) names addresses, several names to a line, with comments and in an
   assert.deepEqual(texts(readHosts(text, "vpn")), ["192.0.2.7"]);
   assert.deepEqual(readHosts(text, "ours"), []);
   assert.deepEqual(readHosts(text, "192.0.2.7"), []);
-});
-
-test("resolv.conf(5) names name servers, and what is none of them is passed over", () => {
-  const text = [
-    "search example.org",
-    "nameserver 192.0.2.53",
-    " nameserver\t2001:db8::53",
-    "#nameserver 192.0.2.54",
-    "nameserver fe80::1%lo",
-    "nameserver 300.1.1.1",
-    "options edns0",
-  ].join("\n");
-  assert.deepEqual(readResolvers(text).map(String), ["192.0.2.53:53", "[2001:db8::53]:53", "[fe80::1%1]:53"]);
 });
