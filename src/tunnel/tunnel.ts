@@ -10,6 +10,7 @@ import type { Cidr, Endpoint } from "../base/address.ts";
 import { type DropReason, VpnError } from "../base/errors.ts";
 import { PresharedKey, type PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
+import { encodeEndpoint } from "../dataplane/endpoint-record.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
@@ -21,6 +22,7 @@ import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
 import { ProtocolDriver, superPackets } from "./protocol-driver.ts";
+import { SourceWatch } from "./source-watch.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
 export const defaultMtu = 1420;
@@ -150,6 +152,7 @@ export class Tunnel implements AsyncDisposable {
     const watch = resources.use(new TunWatch(tun, (state) => tunnel.#follow(state)));
     const state = watch.state ?? { name: tun.name, up: false, mtu: defaultMtu };
     const tunnel = new Tunnel(options, tun, transport, state);
+    resources.use(new SourceWatch(tunnel.#driver, transport));
     resources.defer(() => tunnel.#driver.plane.stop());
     resources.defer(() => tunnel.#forget());
     if (state.up && !transport.isOpen) transport.open();
@@ -219,13 +222,17 @@ export class Tunnel implements AsyncDisposable {
       this.#transport.open(port);
       this.#driver.device.start(bootTime());
     } else this.#transport.port = port;
+    this.#driver.device.forgetLocalAddress(bootTime());
     this.#driver.plane.wake();
     this.#driver.settle();
   }
 
   /** Firewall mark of the datagrams from now on; 0: none. Throws `not-permitted`. */
   setMark(mark: number): void {
+    if (mark === this.mark) return;
     this.#transport.mark = mark;
+    this.#driver.device.forgetLocalAddress(bootTime());
+    this.#driver.settle();
   }
 
   hasPeer(key: PublicKey): boolean {
@@ -253,7 +260,7 @@ export class Tunnel implements AsyncDisposable {
       plane.peers.remove(id);
       throw error;
     }
-    if (endpoint !== undefined) plane.peers.setEndpoint(id, UdpTransport.encode(endpoint));
+    if (endpoint !== undefined) plane.peers.setEndpoint(id, encodeEndpoint(endpoint));
     try {
       for (const allowed of allowedIps) plane.allowedIps.insert(allowed, id);
     } catch (error) {

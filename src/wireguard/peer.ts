@@ -133,8 +133,9 @@ export class Peer {
 
   /** Configures where to reach the peer. A handshake that was under way towards the old place starts anew at once. */
   setEndpoint(now: Milliseconds, endpoint: Endpoint): void {
-    if (this.#endpoint?.equals(endpoint)) return;
+    const isElsewhere = this.#endpoint?.equals(endpoint) !== true;
     this.roam(endpoint);
+    if (!isElsewhere) return;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiate(now, 0);
   }
@@ -188,10 +189,15 @@ export class Peer {
 
   /** See `Device.roam`. */
   roam(endpoint: Endpoint): void {
-    if (this.#endpoint?.equals(endpoint)) return;
+    if (this.#endpoint?.equals(endpoint) && this.#endpoint.isReachedLike(endpoint)) return;
     this.#endpoint = endpoint;
     this.#armPersistentKeepalive();
     this.#context.emit({ kind: "endpoint-changed", peer: this, endpoint });
+  }
+
+  /** Lets the kernel choose which of our addresses to send from, until the peer speaks to one of them again. */
+  forgetLocalAddress(): void {
+    if (this.#endpoint !== undefined) this.roam(this.#endpoint.withoutLocal);
   }
 
   /** An initiation that claims to be from this peer. */
@@ -283,6 +289,7 @@ export class Peer {
       case "silence":
         this.activity.unansweredSince = 0;
         this.#timers.silenceJitter = this.#jitter();
+        this.forgetLocalAddress(); // in case it is to blame, as the kernel does (timers.c, wg_expired_new_handshake)
         this.freshen(now);
         break;
       case "passive-keepalive":
@@ -303,6 +310,7 @@ export class Peer {
     const attempts = this.#timers.retry?.attempts ?? 0;
     this.#timers.retry = undefined;
     if (attempts <= MaxTimerHandshakes) {
+      this.forgetLocalAddress();
       this.#initiate(now, attempts + 1);
       return;
     }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cidr, Endpoint } from "../../src/base/address.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
 import { LastingTable } from "../../src/os/nftables.ts";
 import { PacketSocket } from "../../src/os/packet-socket.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { KillSwitch, type KillSwitchOptions, killSwitchTable } from "../../src/tunnel/kill-switch.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { awaitReadable } from "./datagrams.ts";

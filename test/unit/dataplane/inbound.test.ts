@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr } from "../../../src/base/address.ts";
+import { Cidr, Endpoint } from "../../../src/base/address.ts";
 import { concatBytes } from "../../../src/base/bytes.ts";
 import { native } from "../../../src/crypto/native.ts";
-import { addressRoom, FromInbound } from "../../../src/dataplane/inbound.ts";
-import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
+import { FromInbound, senderRoom } from "../../../src/dataplane/inbound.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import type { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
@@ -17,7 +17,7 @@ const plain = new Uint8Array(10);
 function bench(isInitiator = true): { bench: Workbench; keypair: Keypair; id: number } {
   const bench = new Workbench();
   const id = bench.peers.add();
-  bench.peers.setEndpoint(id, sockaddrOf(bench.remote));
+  bench.peers.setEndpoint(id, encodeEndpoint(bench.remote));
   bench.allowedIps.insert(Cidr.parse("10.8.0.1/32"), id);
   return { bench, keypair: bench.addKeypair(id, { isInitiator }), id };
 }
@@ -164,7 +164,7 @@ test("main hears of the first message on a responder's keypair, once", () => {
 test("main hears that a peer moved, but not from a forgery", () => {
   const { bench: bed, keypair, id } = bench();
   using _bed = bed;
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(9, 4, 8));
+  bed.peers.setEndpoint(id, encodeEndpoint(Endpoint.parse(`9.9.9.9:${bed.remote.port}`)));
   const forged = seal(keypair, 0, nothing);
   forged[20] ^= 1;
   bed.toNetwork(forged);
@@ -175,7 +175,7 @@ test("main hears that a peer moved, but not from a forgery", () => {
   const ring = bed.memory.inboundToMain;
   assert.ok(ring.next());
   assert.deepEqual([ring.kind, ring.first], [FromInbound.roam, id]);
-  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), sockaddrOf(bed.remote));
+  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), encodeEndpoint(bed.remote));
   // The answer to that very message finds the way, before main has heard of it.
   bed.allowedIps.insert(Cidr.parse("10.8.0.2/32"), id);
   bed.toDevice(makePacket({}));
@@ -207,14 +207,13 @@ test("handshake messages go to main with their sender, until their ring is full,
   const { bench: bed, keypair } = bench(false);
   using _bed = bed;
   const initiation = Uint8Array.from({ length: 148 }, (_, i) => (i === 0 ? 1 : i < 4 ? 0 : i));
-  const from = sockaddrOf(bed.remote);
+  const from = encodeEndpoint(bed.remote);
   bed.toNetwork(initiation);
   bed.receive();
   const ring = bed.memory.handshakes;
   assert.ok(ring.next());
-  assert.equal(ring.first, from.length);
   assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + from.length), from);
-  const message = bed.memory.bytes.slice(ring.payload + addressRoom, ring.payload + ring.length);
+  const message = bed.memory.bytes.slice(ring.payload + senderRoom, ring.payload + ring.length);
   assert.deepEqual(message, initiation);
   ring.release();
   for (let i = 0; i < 30; i++) {
