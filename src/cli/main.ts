@@ -8,12 +8,14 @@ import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
 import { classicCommand } from "./classic-command.ts";
 import { doctorCommand } from "./doctor-command.ts";
+import { downCommand } from "./down-command.ts";
 import { keyCommands } from "./key-commands.ts";
 import { labCommand } from "./lab-command.ts";
+import { reloadCommand } from "./reload-command.ts";
 import { upCommand } from "./up-command.ts";
 
 const Status = { failed: 1, usage: 2 } as const;
-const commands = [labCommand, upCommand, classicCommand, keyCommands, doctorCommand];
+const commands = [labCommand, upCommand, downCommand, reloadCommand, classicCommand, keyCommands, doctorCommand];
 
 let outputLost = false;
 process.stdout.on("error", loseOutput);

@@ -1,116 +1,110 @@
 /**
- * `warren up`: one interface from a wg-quick file, in the foreground, until a signal ends it. Everything it sets up
- * belongs to the interface or to this process and is gone when it ends.
+ * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP has it read its file
+ * again.
  */
-import { fstatSync, openSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
-import { getSystemErrorMessage } from "node:util";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
-import type { ConfigFile } from "../tunnel/config-file.ts";
-import type { Tunnel, TunnelOptions } from "../tunnel/tunnel.ts";
-
-/** No configuration is near this; a device or a film would otherwise be read to its end. */
-const largestFile = 4 * 1024 * 1024;
+import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
+import type { Tunnel } from "../tunnel/tunnel.ts";
 
 interface UpOptions {
   readonly foreground?: boolean;
   readonly forward?: boolean;
   readonly json?: boolean;
   readonly name?: string;
+  readonly killSwitch?: boolean;
+  readonly killSwitchLan?: boolean;
 }
 
 /** Declares the command; what it needs is loaded when it runs. */
 export function upCommand(program: Command): void {
   program
     .command("up")
-    .description("bring up a tunnel from a wg-quick file and keep it until Ctrl-C")
-    .argument("<file>", "the file, or - for standard input")
-    .option("-f, --foreground", "stay in the foreground (the only way there is today)")
+    .description("bring up a tunnel from a wg-quick file")
+    .argument("<config>", "NAME for /etc/wireguard/NAME.conf or /etc/warren/NAME.conf, a file, or - for input")
+    .option("-f, --foreground", "stay in the foreground until Ctrl-C")
     .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
+    .option("--kill-switch", "let nothing leave but through the tunnel, also after a crash, until `warren down`")
+    .option("--kill-switch-lan", "the same, but for the local network")
     .option("--name <interface>", "the interface's name; otherwise the file's without .conf, or wg0, wg1 … for -")
     .option("--json", "one JSON object a line: ready, then stopped")
     .action(up);
 }
 
-async function up(file: string, options: UpOptions): Promise<void> {
+async function up(where: string, options: UpOptions): Promise<void> {
   if (options.foreground !== true) {
     throw new VpnError("invalid-argument", "warren up does not run in the background yet", {
       remedy: "add --foreground",
     });
   }
-  const { parseConfigFile } = await import("../tunnel/config-file.ts");
-  const { Tunnel } = await import("../tunnel/tunnel.ts");
-  const config = parse(file, parseConfigFile);
-  const name = options.name ?? interfaceName(file);
-  const signal = signalled(); // from here on: an end asked for while the tunnel comes up is an orderly one, too
-  const tunnel = await Tunnel.open(await tunnelOptions(name, config, options.forward === true));
-  announce(tunnel, options.json === true);
-  const failure = await Promise.race([tunnel.failure, signal]);
-  const status = tunnel.status();
-  await tunnel.close();
-  if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+  const { readConfig } = await import("./config-source.ts");
+  const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
+  const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
+  const { ServiceManager } = await import("./service-manager.ts");
+  const { name, path, config, remarks } = readConfig(where);
+  for (const remark of remarks) log(remark);
+  const lan = options.killSwitchLan === true;
+  const end = signalled(); // from here on: an end asked for while the tunnel comes up is an orderly one, too
+  const managed = await ManagedTunnel.open({
+    name: chooseTunnelName(options.name ?? name),
+    config,
+    file: path,
+    forward: options.forward === true,
+    killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
+    log,
+    signal: end.abort,
+  });
+  const manager = new ServiceManager();
+  announce(managed.tunnel, options.json === true);
+  manager.ready();
+  using _reloading = path === undefined ? undefined : reloadOnHangUp(managed, path, manager);
+  const failure = await Promise.race([managed.tunnel.failure, end.signal]);
+  manager.stopping();
+  const status = managed.tunnel.status();
+  try {
+    await managed.close();
+  } finally {
+    if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+  }
   if (failure !== undefined) throw failure;
 }
 
-function parse(file: string, parseConfigFile: (text: string) => ConfigFile): ConfigFile {
-  const subject = file === "-" ? "standard input" : file;
-  const text = read(file, subject);
+/** Where there is no terminal to hang up, SIGHUP asks for the file to be read again. One reload waits for the other. */
+function reloadOnHangUp(
+  managed: ManagedTunnel,
+  path: string,
+  manager: { reloading(): void; ready(): void },
+): Disposable {
+  let last = Promise.resolve();
+  const reload = async () => {
+    manager.reloading();
+    const failure = await tryReload(managed, path);
+    if (failure !== undefined) log(`not reloaded: ${failure}`);
+    managed.noteReload(failure);
+    manager.ready();
+  };
+  const onHangUp = () => {
+    last = last.then(reload);
+  };
+  process.on("SIGHUP", onHangUp);
+  return { [Symbol.dispose]: () => void process.off("SIGHUP", onHangUp) };
+}
+
+/** Why not, in the operator's words; `undefined` where all is well. */
+async function tryReload(managed: ManagedTunnel, path: string): Promise<string | undefined> {
+  const { readConfig } = await import("./config-source.ts");
   try {
-    return parseConfigFile(text);
+    const { config, remarks } = readConfig(path);
+    for (const remark of remarks) log(remark);
+    await managed.reload(config);
+    return undefined;
   } catch (error) {
-    if (error instanceof VpnError) throw new VpnError(error.code, `${subject}: ${error.message}`, { cause: error });
-    throw error;
+    return error instanceof VpnError ? error.line : String(error);
   }
 }
 
-function read(file: string, subject: string): string {
-  try {
-    const fd = file === "-" ? 0 : openSync(file, "r");
-    const { size, mode } = fstatSync(fd);
-    if (file !== "-" && (mode & 0o077) !== 0)
-      console.error(`warren: warning: ${file} holds keys and others may read it`);
-    if (size > largestFile || (mode & 0o170000) === 0o020000) {
-      throw new VpnError("invalid-configuration", `${subject} is no configuration file`);
-    }
-    return readFileSync(fd, "utf8");
-  } catch (error) {
-    if (error instanceof VpnError) throw error;
-    const { errno } = error as NodeJS.ErrnoException;
-    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-    throw new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
-  }
-}
-
-function interfaceName(file: string): string {
-  if (file === "-") return "wg%d";
-  return basename(file).replace(/\.conf$/, "");
-}
-
-async function tunnelOptions(name: string, config: ConfigFile, forward: boolean): Promise<TunnelOptions> {
-  const { lookUpEndpoint } = await import("../tunnel/endpoint-lookup.ts");
-  const peers = config.peers.map(async ({ endpoint, ...peer }) => ({
-    ...peer,
-    ...(endpoint === undefined ? {} : { endpoint: await lookUpEndpoint(endpoint) }),
-  }));
-  const { resolvers, hooks, table, saveConfig, privateKey, mark, mtu, listenPort, addresses } = config.interface;
-  const undone = resolvers.length + Object.values(hooks).flat().length > 0 || saveConfig || table.kind === "table";
-  if (undone || privateKey === undefined) {
-    throw new VpnError("not-available", "DNS, hooks, SaveConfig and tables are read, but not acted upon yet", {
-      remedy: "remove these lines",
-    });
-  }
-  const routes = { kind: table.kind === "off" ? "off" : "auto" } as const;
-  const everywhere = config.peers.flatMap((peer) => peer.allowedIps).find((allowed) => allowed.prefix === 0);
-  if (routes.kind === "auto" && everywhere !== undefined) {
-    throw new VpnError("not-available", `routing everything (${everywhere}) into the tunnel is not built yet`, {
-      remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
-    });
-  }
-  const { hostSetup } = await import("../tunnel/host-setup.ts");
-  const found = await Promise.all(peers);
-  const setUp = hostSetup({ mtu, addresses, mark, routes, forward, peers: found });
-  return { name, privateKey, listenPort, mark, peers: found, setUp };
+function log(line: string): void {
+  console.error(`warren: ${line}`);
 }
 
 function announce(tunnel: Tunnel, json: boolean): void {
@@ -128,10 +122,19 @@ function announce(tunnel: Tunnel, json: boolean): void {
   console.log(`offloads: ${present.join(", ") || "none"}; cipher: ${aead}`);
 }
 
-/** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
-function signalled(): Promise<undefined> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const)
-      process.once(signal, () => resolve(undefined));
+/**
+ * Resolves, and aborts what is under way, on the first signal that asks for an end. A second one is left to its default:
+ * an end without cleaning up.
+ */
+function signalled(): { readonly signal: Promise<undefined>; readonly abort: AbortSignal } {
+  const controller = new AbortController();
+  const names = ["SIGINT", "SIGTERM", "SIGQUIT", ...(process.stdin.isTTY ? (["SIGHUP"] as const) : [])] as const;
+  const signal = new Promise<undefined>((resolve) => {
+    const end = () => {
+      controller.abort();
+      resolve(undefined);
+    };
+    for (const name of names) process.once(name, end);
   });
+  return { signal, abort: controller.signal };
 }
