@@ -50,6 +50,7 @@ interface Libc {
   setns(fd: number, kind: number): number;
   mount(source: string, target: string, type: string, flags: number, data: string | null): number;
   prctl(option: number, value: number): number;
+  dup2(from: number, to: number): number;
   flock(fd: number, operation: number): number;
 }
 
@@ -86,6 +87,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   setns: "int setns(int fd, int kind)",
   mount: "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
   prctl: "int prctl(int option, ulong value)",
+  dup2: "int dup2(int from, int to)",
   flock: "int flock(int fd, int operation)",
 };
 

@@ -1,4 +1,5 @@
 /** What a process of ours arranges about itself, first thing, before it has started a thread. */
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { libc } from "./libc.ts";
 import { must } from "./system-error.ts";
 
@@ -27,4 +28,17 @@ export function mountPrivateRun(): void {
   must("unshare", libc.unshare(CLONE_NEWNS), { subject: "for a mount namespace" });
   must("mount", libc.mount("none", "/", "none", MS_REC_PRIVATE, null), { subject: "to make / private" });
   must("mount", libc.mount("tmpfs", "/run", "tmpfs", MS_NOSUID_NODEV, "mode=0755"), { subject: "of a tmpfs on /run" });
+}
+
+/**
+ * Puts /dev/null in the place of standard input, output and error, so that nobody's terminal or pipe is held any longer.
+ * Output that goes to a regular file stays: that is a log.
+ */
+export function releaseStandardStreams(): void {
+  const nothing = openSync("/dev/null", "r+");
+  for (const fd of [0, 1, 2]) {
+    if (fd > 0 && fstatSync(fd).isFile()) continue;
+    must("dup2", libc.dup2(nothing, fd), { subject: `of /dev/null to ${fd}` });
+  }
+  closeSync(nothing);
 }
