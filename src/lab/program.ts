@@ -43,6 +43,7 @@ export class Program {
     child.stdout.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#errors += text;
+      this.#wakeUp();
     });
     this.ended = this.#end();
   }
@@ -74,16 +75,22 @@ export class Program {
     }, timeoutMs);
   }
 
-  /** The first line of its output that matches, written already or yet to come. Throws as `event` does. */
+  /** The first line of what it writes that matches, written already or yet to come. Throws as `event` does. */
   line(pattern: RegExp, timeoutMs: number): Promise<string> {
-    return this.#find(
-      () =>
-        this.#output
-          .split("\n")
-          .slice(0, -1)
-          .find((line) => pattern.test(line)),
-      timeoutMs,
-    );
+    return this.#find(() => this.lines.find((line) => pattern.test(line)), timeoutMs);
+  }
+
+  /** The lines like this, as soon as there are so many of them. Throws as `event` does. */
+  linesLike(pattern: RegExp, count: number, timeoutMs: number): Promise<readonly string[]> {
+    return this.#find(() => {
+      const found = this.lines.filter((line) => pattern.test(line));
+      return found.length >= count ? found : undefined;
+    }, timeoutMs);
+  }
+
+  /** What it has written so far, standard output first; an unfinished line is not among them. */
+  get lines(): readonly string[] {
+    return [this.#output, this.#errors].flatMap((text) => text.split("\n").slice(0, -1));
   }
 
   /** Waits for its end; kills it when that takes longer. */
@@ -119,6 +126,10 @@ export class Program {
       const event = parseEvent(line);
       if (event !== undefined) this.#events.push(event);
     }
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
     this.#wake.resolve();
     this.#wake = Promise.withResolvers();
   }

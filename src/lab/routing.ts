@@ -23,15 +23,19 @@ export function askRoute(host: Host, target: IpAddress): RouteAnswer | undefined
 }
 
 /** Asks the kernel; it, not we, compares the prefixes. */
-export function checkRoutes(client: Host): WireguardSteps["route"] {
+export function checkRoutes(
+  client: Host,
+  tunnel: string = tunnelDevice,
+  destinations: readonly string[] = address.dns,
+): WireguardSteps["route"] {
   const names = new Map(client.config.links.list().map((link) => [link.index, link.name]));
   const nameOf = (route: Route) => names.get(route.device ?? 0) ?? "none";
-  const chosen = address.dns.map((destination) => {
+  const chosen = destinations.map((destination) => {
     const route = client.config.routes.lookup(IpAddress.parse(destination))?.route;
     const seen = route === undefined ? "has no route" : `chooses ${route.destination} by ${nameOf(route)}`;
     verify(
-      route !== undefined && nameOf(route) === tunnelDevice,
-      `the client's route to ${destination} to lead into ${tunnelDevice}`,
+      route !== undefined && nameOf(route) === tunnel,
+      `the client's route to ${destination} to lead into ${tunnel}`,
       `the kernel ${seen}`,
     );
     return { destination, route };

@@ -5,9 +5,11 @@ import type { Stage } from "./stage.ts";
 const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
   wireguard: async () => (await import("./stages/wireguard.ts")).wireguardStage,
   tun: async () => (await import("./stages/tun.ts")).tunStage,
+  classic: async () => (await import("./stages/classic.ts")).classicStage,
   framing: async () => (await import("./stages/framing.ts")).framingStage,
   xor: async () => (await import("./stages/xor.ts")).xorStage,
   noise: async () => (await import("./stages/noise.ts")).noiseStage,
+  replay: async () => (await import("./stages/replay.ts")).replayStage,
 };
 
 export const stageNames: readonly string[] = Object.keys(loaders);

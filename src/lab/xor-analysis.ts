@@ -8,7 +8,7 @@ import { Ipv4, readUint16 } from "../packet/ip.ts";
 
 const byteValues = 256;
 /** IPv4, and a header of five words: how nearly every packet begins. */
-const firstByte = 0x45;
+export const firstByte = 0x45;
 
 export interface ByteCount {
   readonly byte: number;

@@ -83,6 +83,25 @@ export function lab(
   };
 }
 
+/** Runs a stage to its end, every step of it verified, and returns its record. */
+export async function verified(parameters: readonly string[], prefix: readonly string[] = []): Promise<LabRecord> {
+  const { status, output, errors } = await lab(["--json", ...parameters], { prefix }).ended;
+  assert.deepEqual({ status, errors }, { status: 0, errors: "" });
+  const record: LabRecord = JSON.parse(output);
+  assert.equal(record.ok, true);
+  assert(record.milliseconds < 15_000, `${record.milliseconds} ms`);
+  return record;
+}
+
+/** Runs a stage that must fail, and returns the one line with which it does. */
+export async function failure(parameters: readonly string[]): Promise<string> {
+  const { status, output, errors } = await lab(["--json", ...parameters]).ended;
+  assert.equal(status, 1);
+  assert.equal(JSON.parse(output).ok, false);
+  assert.match(errors, /^warren: the lab's step [^\n]+\n$/);
+  return errors;
+}
+
 export function processesMarked(mark: string): string[] {
   return readdirSync("/proc").filter((pid) => {
     try {
