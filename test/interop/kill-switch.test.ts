@@ -96,8 +96,8 @@ test("neighbours are found, and routers, although the kernel knew nobody before"
   const types = new Set<number>();
   while (!(types.has(133) && types.has(135) && types.has(143))) {
     awaitReadable(outside.fd);
-    for (const { bytes, protocol } of outside.drainPackets()) {
-      if (protocol !== 0x86dd) continue;
+    for (const { bytes, protocol, outgoing } of outside.drainPackets()) {
+      if (protocol !== 0x86dd || outgoing) continue;
       const isMld = bytes[6] === 0; // behind a hop-by-hop header of 8 bytes
       types.add(bytes[isMld ? 48 : 40]);
     }
