@@ -13,7 +13,7 @@
 import type { Arena } from "../os/arena.ts";
 import { errno, libc } from "../os/libc.ts";
 import { PacketInfo4, PacketInfo6 } from "../os/sockaddr.ts";
-import { Errno } from "../os/system-error.ts";
+import { Errno, refusesSource } from "../os/system-error.ts";
 import { EndpointRecord, readEndpoint, writeEndpoint } from "./endpoint-record.ts";
 import { aeadLead, aeadTail, tagLength } from "./packet-aead.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
@@ -143,9 +143,10 @@ export class DatagramBatch {
       if (this.#send(0, count)) return;
       const error = errno();
       // EIO: a device without checksum offload. EINVAL, EMSGSIZE: the segments are larger than this path's MTU, which
-      // the kernel mends by fragmenting, but only for single datagrams.
+      // the kernel mends by fragmenting, but only for single datagrams. Or our own address is to blame: see below.
+      const mayPassAlone = error === Errno.EMSGSIZE || error === Errno.EINVAL;
       if (error === Errno.EIO) this.#segmentation = false;
-      else if (error !== Errno.EINVAL && error !== Errno.EMSGSIZE) {
+      else if (!mayPassAlone && (this.#localLength === 0 || !refusesSource(error))) {
         this.refused += count;
         return;
       }
@@ -219,8 +220,7 @@ export class DatagramBatch {
   /** After a refusal: if it may be for an address that is ours no more, the kernel chooses from now on. Whether so. */
   #forgetLocal(): boolean {
     const { scratch, memory } = this.#options;
-    const error = errno();
-    if (this.#localLength === 0 || (error !== Errno.EINVAL && error !== Errno.EADDRNOTAVAIL)) return false;
+    if (this.#localLength === 0 || !refusesSource(errno())) return false;
     this.#localLength = 0;
     this.#words[(scratch + localDevice) >> 2] = 0;
     const at = (scratch + endpoint) >> 2;

@@ -6,7 +6,7 @@ import type { Endpoint, LocalAddress } from "../base/address.ts";
 import { Arena } from "./arena.ts";
 import { type Address, errno, libc } from "./libc.ts";
 import { encodeSockaddr, PacketInfo4, PacketInfo6, sockaddrSize } from "./sockaddr.ts";
-import { Errno } from "./system-error.ts";
+import { Errno, refusesSource } from "./system-error.ts";
 
 const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
@@ -27,7 +27,7 @@ export function sendDatagram(
   if (fd === undefined) return Errno.EAFNOSUPPORT;
   if (endpoint.local !== undefined && bytes.length <= Layout.room) {
     const refusal = sendFrom(fd, bytes, endpoint, endpoint.local);
-    if (refusal !== Errno.EINVAL && refusal !== Errno.EADDRNOTAVAIL) return refusal;
+    if (!refusesSource(refusal)) return refusal;
   }
   const length = encodeSockaddr(endpoint, name);
   return libc.sendto(fd, bytes, bytes.length, 0, name, length) < 0 ? errno() : 0;
