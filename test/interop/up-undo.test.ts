@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { FullTunnelNetwork } from "./full-tunnel.ts";
+import { difference, type ManagedHost } from "./managed-host.ts";
+
+const touched = [
+  "links",
+  "addresses",
+  "routes4",
+  "routes6",
+  "rules4",
+  "rules6",
+  "nftables",
+  "sysctls",
+  "resolvers",
+  "state",
+];
+
+function isReady(t: TestContext): boolean {
+  return (
+    requireNamespaces(t) &&
+    requireProgram(t, "nft", "nftables") !== undefined &&
+    requireProgram(t, "ping", "iputils-ping") !== undefined &&
+    requireProgram(t, "unshare", "util-linux") !== undefined
+  );
+}
+
+/** Kills a tunnel that has just come up, which then has no chance to undo anything. */
+async function killed(host: ManagedHost, ...parameters: string[]): Promise<void> {
+  const program = await host.up("wg0", ...parameters);
+  program.kill("SIGKILL");
+  await program.outcome;
+}
+
+async function down(host: ManagedHost): Promise<void> {
+  const { code, stderr } = await host.warren("down", "wg0");
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+}
+
+interface Way {
+  readonly title: string;
+  readonly go: (host: ManagedHost, parameters: readonly string[], whileUp: () => Promise<void>) => Promise<void>;
+}
+
+const ways: readonly Way[] = [
+  {
+    title: "down",
+    async go(host, parameters, whileUp) {
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      await down(host);
+      const { code, stderr } = await program.outcome;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    },
+  },
+  {
+    title: "SIGTERM",
+    async go(host, parameters, whileUp) {
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.outcome;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    },
+  },
+  {
+    title: "SIGKILL, then down",
+    async go(host, parameters) {
+      await killed(host, ...parameters);
+      const left = await host.state();
+      assert.notEqual(left.resolvers, "nameserver 203.0.113.53\nsearch example.org\n", "there is something to undo");
+      assert.match(left.rules4, /not from all fwmark/);
+      await down(host);
+    },
+  },
+  {
+    title: "SIGKILL, up, then down",
+    async go(host, parameters, whileUp) {
+      await killed(host, ...parameters);
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      await down(host);
+      assert.equal((await program.outcome).code, 0);
+    },
+  },
+];
+
+describe("warren up leaves no trace", { concurrency: 2, timeout: 240_000 }, () => {
+  for (const { title, go } of ways) {
+    test(title, async (t) => {
+      if (!isReady(t)) return;
+      using network = new FullTunnelNetwork();
+      const { host } = network;
+      await network.serve();
+      host.configure("wg0", network.file({ dns: "10.8.0.2, fd08::2, corp.example" }));
+      await host.machine.run("nft", "add", "table", "inet", "of-the-machine");
+      const before = await host.state();
+      await go(host, ["--forward", "--kill-switch"], async () => {
+        const meanwhile = await host.state();
+        assert.deepEqual(Object.keys(difference(before, meanwhile)), touched, "all is different meanwhile");
+        assert.equal(
+          meanwhile.resolvers.split("\n").slice(1).join(" "),
+          "nameserver 10.8.0.2 nameserver fd08::2 search corp.example ",
+        );
+        assert.equal(await network.reached(), 2, "all goes through the tunnel");
+      });
+      assert.deepEqual(difference(before, await host.state()), {});
+      assert.equal((await host.warren("down", "wg0")).code, 1, "there is nothing left to end");
+    });
+  }
+});
