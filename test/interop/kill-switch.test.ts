@@ -140,7 +140,7 @@ test("the local network is open by choice only, and never for what the tunnel ha
     textsIn(outside),
     ["10.1.0.1 9", "fd01::1 9", "10.2.0.2 9", "10.8.0.1 9", "fd08::1 9", "10.1.0.1 53"].map((text) => `to ${text}`),
   );
-  const inside = ["10.8.0.2/24", "fd08::2/64", "0.0.0.0/0", "::/0", "8.0.0.0/7"].map(Cidr.parse);
+  const inside = ["10.8.0.2/24", "fd08::2/64", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(Cidr.parse);
   install(home, { lan: true, inside, hasResolvers: true });
   sendAll(home, attempts);
   assert.deepEqual(textsIn(outside), ["to 10.1.0.1 9", "to fd01::1 9", "to 10.2.0.2 9"]);
