@@ -13,14 +13,18 @@ import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
 import { listenUnix } from "../os/unix-socket.ts";
+import type { Tunnel, TunnelStatus } from "../tunnel/tunnel.ts";
 import { type ConversationOptions, converse } from "../tunnel/uapi.ts";
 
 export const controlFolder = "/var/run/wireguard";
 const maximumClients = 64;
 
+/** The answer to `warren=status`. */
+export type OwnStatus = Omit<TunnelStatus, "peers"> & { readonly pid: number };
+
 export interface ControlSocketOptions {
-  readonly tunnel: ConversationOptions["tunnel"];
-  /** What `warren=NAME` does, by name; the answer as JSON. */
+  readonly tunnel: ConversationOptions["tunnel"] & Pick<Tunnel, "status">;
+  /** What `warren=NAME` does, by name, beside `warren=status`; the answer as JSON. */
   readonly operations?: ConversationOptions["operations"];
   /** A listening socket made by somebody else, in place of our own (WG_UAPI_FD). */
   readonly descriptor?: number;
@@ -127,12 +131,12 @@ export class ControlSocket implements AsyncDisposable {
     client.on("drain", note);
     client.on("close", () => this.#clients.delete(client));
     client.on("error", () => client.destroy()); // it went away
-    const { tunnel, operations, log } = this.#options;
+    const { tunnel, operations = {}, log } = this.#options;
     const conversation = converse(heard(client, note), {
       tunnel,
       indexOf,
       write: (bytes) => write(client, bytes),
-      ...(operations === undefined ? {} : { operations }),
+      operations: { status: () => ownStatus(tunnel), ...operations },
       ...(log === undefined ? {} : { log }),
     });
     conversation.then(
@@ -142,12 +146,32 @@ export class ControlSocket implements AsyncDisposable {
   }
 }
 
+/**
+ * Serves a tunnel that can do without: where there can be no socket, `log` is told why and the tunnel goes unseen. So it
+ * is where a tunnel in another network namespace has the same name, since all share one file system.
+ */
+export async function serveControl(tunnel: Tunnel, log: (line: string) => void): Promise<AsyncDisposable> {
+  try {
+    return await ControlSocket.open(tunnel.name, { tunnel, log });
+  } catch (error) {
+    if (!(error instanceof VpnError)) throw error;
+    log(`${tunnel.name} will not be shown by wg and warren show: ${error.line}`);
+    return new AsyncDisposableStack();
+  }
+}
+
 /** Where a tunnel's socket lies. Throws `invalid-argument` for a name that leads elsewhere. */
 export function socketPath(name: string, folder: string = controlFolder): string {
   if (!/^[^/\0]{1,15}$/.test(name) || name === "." || name === "..") {
     throw new VpnError("invalid-argument", `${JSON.stringify(name)} is not an interface name`);
   }
   return `${folder}/${name}.sock`;
+}
+
+/** What the protocol has no words for. The peers it has. */
+function ownStatus(tunnel: Pick<Tunnel, "status">): OwnStatus {
+  const { peers: _peers, ...status } = tunnel.status();
+  return { pid: process.pid, ...status };
 }
 
 /** Whether somebody listens there. */

@@ -12,10 +12,20 @@ import { downCommand } from "./down-command.ts";
 import { keyCommands } from "./key-commands.ts";
 import { labCommand } from "./lab-command.ts";
 import { reloadCommand } from "./reload-command.ts";
+import { showCommand } from "./show-command.ts";
 import { upCommand } from "./up-command.ts";
 
 const Status = { failed: 1, usage: 2 } as const;
-const commands = [labCommand, upCommand, downCommand, reloadCommand, classicCommand, keyCommands, doctorCommand];
+const commands = [
+  labCommand,
+  upCommand,
+  downCommand,
+  reloadCommand,
+  showCommand,
+  classicCommand,
+  keyCommands,
+  doctorCommand,
+];
 
 let outputLost = false;
 process.stdout.on("error", loseOutput);

@@ -3,7 +3,7 @@ import type { Cidr, Endpoint } from "../../../src/base/address.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { PresharedKey, PrivateKey, PublicKey } from "../../../src/base/keys.ts";
 import { native } from "../../../src/crypto/native.ts";
-import type { PeerState } from "../../../src/tunnel/tunnel.ts";
+import type { PeerState, TunnelStatus } from "../../../src/tunnel/tunnel.ts";
 import type { ConversationOptions } from "../../../src/tunnel/uapi.ts";
 
 type Configured = ConversationOptions["tunnel"];
@@ -74,6 +74,21 @@ export class ConfigurableTunnel implements Configured {
         (allowed) => !removedAllowedIps.some((removed) => removed.equals(allowed)),
       ),
     });
+  }
+
+  status(): TunnelStatus {
+    const worker = { packets: 0, systemCalls: 0, allocatedBytes: 0, packetsAtReading: 0 };
+    const tun = { tcp4: true, tcp6: true, udp: false };
+    return {
+      name: "wg7",
+      port: this.port,
+      mtu: 1420,
+      aead: "block",
+      offloads: { tun, udp: { segmentation: true, receiveOffload: false } },
+      peers: [],
+      drops: { "message-replayed": 3 },
+      workers: { outbound: worker, inbound: worker },
+    };
   }
 
   removePeer(key: PublicKey): boolean {
