@@ -39,6 +39,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
   }
   const { readConfig } = await import("./config-source.ts");
   const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
+  const { serveControl } = await import("../api/control-socket.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
   const { ServiceManager } = await import("./service-manager.ts");
   const { name, path, config, remarks } = readConfig(where);
@@ -54,6 +55,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
     log,
     signal: end.abort,
   });
+  await using _control = await serveControl(managed.tunnel, log);
   const manager = new ServiceManager();
   announce(managed.tunnel, options.json === true);
   manager.ready();
