@@ -108,7 +108,7 @@ function checkPlaces(record: LabRecord, device: string): [readonly TracePoint[],
   for (const [points, expected] of [
     [request, places(device).request],
     [reply, places(device).reply],
-  ]) {
+  ] as const) {
     const seen = points.map(({ host, device: at, direction, bytes }) =>
       [host, ...(bytes === null ? ["null"] : at === null ? ["-"] : [at, direction])].join(" "),
     );
