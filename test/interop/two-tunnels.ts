@@ -7,6 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { Cidr } from "../../src/base/address.ts";
 import { PrivateKey, type PublicKey } from "../../src/base/keys.ts";
 import { hostSetup } from "../../src/tunnel/host-setup.ts";
@@ -96,4 +97,11 @@ export async function openInside(host: Machine, options: TunnelOptions): Promise
     opening = Tunnel.open(options); // what belongs to the namespace is made before its first await
   });
   return (await opening) ?? assert.fail("not reached");
+}
+
+/** Waits for what comes about by itself, such as what main is told by a worker or by the kernel. Throws after 5 seconds. */
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  for (const begun = performance.now(); !condition(); await setTimeout(5)) {
+    if (performance.now() - begun > 5000) throw new Error(`it did not come about: ${what}`);
+  }
 }
