@@ -9,7 +9,6 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { VpnError } from "../base/errors.ts";
-import type { NetworkNamespace } from "../os/namespace.ts";
 
 export interface ProgramEnd {
   /** The exit status, or 128 and the signal's number as a shell has it. */
@@ -48,11 +47,10 @@ export class Program {
     this.ended = this.#end();
   }
 
-  /** Starts a command in a namespace, where it stays. `input` is all of its standard input. */
-  static start(namespace: NetworkNamespace, command: readonly string[], input = ""): Program {
+  /** Starts a command `inside` a host, where it stays. `input` is all of its standard input. */
+  static start(inside: <T>(spawn: () => T) => T, command: readonly string[], input = ""): Program {
     const [file, ...parameters] = command;
-    const env = { ...process.env, LC_ALL: "C", [leashVariable]: String(process.pid) };
-    const child = namespace.run(() => spawn(file, parameters, { env, stdio: ["pipe", "pipe", "pipe"] }));
+    const child = inside(() => spawn(file, parameters, { env: environment(), stdio: ["pipe", "pipe", "pipe"] }));
     return new Program(file, child, input);
   }
 
@@ -149,6 +147,12 @@ export class Program {
 
 /** Names the process to die with, for `leash.ts`. */
 export const leashVariable = "WARREN_LAB_LEASH";
+
+/** What every process of the lab finds in its environment. */
+export function environment(): NodeJS.ProcessEnv {
+  // What outlives a restart is kept on the host as well: the machine's /var/lib is not the lab's.
+  return { ...process.env, LC_ALL: "C", WARREN_STATE_DIRECTORY: "/run/lasting", [leashVariable]: String(process.pid) };
+}
 
 /** The command that runs a file of this folder, such as `programs/sink`, in a Node of its own. */
 export function ownProgram(name: string, ...parameters: readonly string[]): string[] {
