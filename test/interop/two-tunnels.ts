@@ -28,7 +28,7 @@ export class TwoTunnels implements AsyncDisposable {
   readonly right: Tunnel;
   readonly keys: Readonly<Record<Side, PrivateKey>>;
 
-  /** `change` adds to, or replaces, what each side is opened with. */
+  /** `change` adds to, or replaces, what each side is opened with; it is called in that side's namespace. */
   static async open(change: (side: Side) => Partial<TunnelOptions> = () => ({})): Promise<TwoTunnels> {
     await using undo = new AsyncDisposableStack();
     const underlay = undo.use(new Underlay());
@@ -47,8 +47,8 @@ export class TwoTunnels implements AsyncDisposable {
       ],
       ...change(side),
     });
-    const left = undo.use(await openInside(underlay.left, options("left", "right")));
-    const right = undo.use(await openInside(underlay.right, options("right", "left")));
+    const left = undo.use(await openInside(underlay.left, () => options("left", "right")));
+    const right = undo.use(await openInside(underlay.right, () => options("right", "left")));
     undo.move();
     return new TwoTunnels(underlay, left, right, keys);
   }
@@ -90,11 +90,11 @@ export class TwoTunnels implements AsyncDisposable {
   }
 }
 
-/** Opens a tunnel whose interface and sockets are a host's. */
-export async function openInside(host: Machine, options: TunnelOptions): Promise<Tunnel> {
+/** Opens a tunnel whose interface and sockets are a host's; `options` is called there. */
+export async function openInside(host: Machine, options: () => TunnelOptions): Promise<Tunnel> {
   let opening: Promise<Tunnel> | undefined;
   host.namespace.run(() => {
-    opening = Tunnel.open(options); // what belongs to the namespace is made before its first await
+    opening = Tunnel.open(options()); // what belongs to the namespace is made before its first await
   });
   return (await opening) ?? assert.fail("not reached");
 }
