@@ -109,6 +109,12 @@ test("times and counters are told in the units of the protocol", async () => {
   assert.match(answer, /\nendpoint=\[2001:db8::1\]:1\n/);
 });
 
+test("a private key is kept clamped", async () => {
+  const tunnel = new ConfigurableTunnel();
+  await ask(tunnel, `set=1\nprivate_key=${"ff".repeat(32)}\n\n`);
+  assert.equal(await ask(tunnel, "get=1\n\n"), `private_key=f8${"ff".repeat(30)}7f\nerrno=0\n\n`);
+});
+
 test("zero keys, ports and marks mean none", async () => {
   const tunnel = new ConfigurableTunnel();
   const none = "0".repeat(64);
