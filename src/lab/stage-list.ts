@@ -10,6 +10,7 @@ const loaders: Readonly<Record<string, () => Promise<Stage>>> = {
   xor: async () => (await import("./stages/xor.ts")).xorStage,
   noise: async () => (await import("./stages/noise.ts")).noiseStage,
   replay: async () => (await import("./stages/replay.ts")).replayStage,
+  mtu: async () => (await import("./stages/mtu.ts")).mtuStage,
 };
 
 export const stageNames: readonly string[] = Object.keys(loaders);

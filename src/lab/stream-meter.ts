@@ -25,5 +25,5 @@ export async function meterStream(bench: Workbench, milliseconds: number): Promi
   const bytes = Number(received.bytes);
   const elapsed = Number(received.milliseconds);
   verify(bytes > 0, "some of the stream to arrive", "nothing did");
-  return { bytes, seconds: round(elapsed) / 1000, megabitsPerSecond: round((bytes * 8) / elapsed / 1000) };
+  return { bytes, seconds: Math.round(elapsed) / 1000, megabitsPerSecond: round((bytes * 8) / elapsed / 1000) };
 }
