@@ -29,9 +29,20 @@ export interface FileRights {
 
 /**
  * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, it cannot be renamed
- * over, and is written in place.
+ * over, and where it alone may be written, as in a service with ProtectSystem=strict, there is no place beside it: it is
+ * then written in place.
  */
-export function replaceFile(path: string, content: string, { mode, owner }: FileRights): void {
+export function replaceFile(path: string, content: string, rights: FileRights): void {
+  try {
+    renameOver(path, content, rights);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EBUSY" && code !== "EROFS") throw error;
+    writeFileSync(path, content, { flush: true });
+  }
+}
+
+function renameOver(path: string, content: string, { mode, owner }: FileRights): void {
   const fresh = `${path}.warren-${process.pid}`;
   rmSync(fresh, { force: true });
   const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
@@ -48,8 +59,7 @@ export function replaceFile(path: string, content: string, { mode, owner }: File
     syncFolder(dirname(path));
   } catch (error) {
     rmSync(fresh, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-    writeFileSync(path, content, { flush: true });
+    throw error;
   }
 }
 
