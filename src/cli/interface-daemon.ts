@@ -17,7 +17,6 @@ type End = "signal" | "socket removed" | "interface deleted";
 export async function runInterface(name: string, descriptors: InterfaceDescriptors): Promise<void> {
   const isVerbose = ["verbose", "debug"].includes(process.env.LOG_LEVEL ?? "");
   const isSilent = process.env.LOG_LEVEL === "silent";
-  const log = (text: string) => isVerbose && console.log(`DEBUG: (${name}) ${text}`);
   const signal = signalled(); // from here on: an end asked for while it comes up is an orderly one, too
   await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun });
   await using control = await ControlSocket.open(tunnel.name, {
@@ -25,6 +24,7 @@ export async function runInterface(name: string, descriptors: InterfaceDescripto
     ...(descriptors.control === undefined ? {} : { descriptor: descriptors.control }),
     log: (line) => isSilent || console.error(`ERROR: (${tunnel.name}) UAPI: ${line}`),
   });
+  const log = (text: string) => isVerbose && console.log(`DEBUG: (${tunnel.name}) ${text}`);
   const nameFile = process.env.WG_TUN_NAME_FILE;
   if (nameFile !== undefined && nameFile !== "") writeFileSync(nameFile, `${tunnel.name}\n`, { mode: 0o400 });
   log(`Device started, cipher ${tunnel.status().aead}`);
