@@ -9,7 +9,7 @@ import { PrivateKey, PublicKey } from "../src/base/keys.ts";
 import { native } from "../src/crypto/native.ts";
 import { InterfaceConfig } from "../src/os/interface-config.ts";
 import { setUpInterface } from "../src/tunnel/interface-setup.ts";
-import type { TunnelStatus } from "../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../src/tunnel/tunnel-status.ts";
 import { Program } from "./program.ts";
 import type { TunnelProgramOptions } from "./tunnel-program.ts";
 import type { Host, TwoHosts } from "./two-hosts.ts";

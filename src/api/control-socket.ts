@@ -13,7 +13,8 @@ import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
 import { listenUnix } from "../os/unix-socket.ts";
-import type { Tunnel, TunnelStatus } from "../tunnel/tunnel.ts";
+import type { Tunnel } from "../tunnel/tunnel.ts";
+import type { TunnelStatus } from "../tunnel/tunnel-status.ts";
 import { type ConversationOptions, converse } from "../tunnel/uapi.ts";
 
 export const controlFolder = "/var/run/wireguard";

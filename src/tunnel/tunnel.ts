@@ -7,22 +7,21 @@
  * through everything but a new private key.
  */
 import type { Cidr, Endpoint } from "../base/address.ts";
-import { type DropReason, VpnError } from "../base/errors.ts";
+import { VpnError } from "../base/errors.ts";
 import { PresharedKey, type PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
 import { encodeEndpoint } from "../dataplane/endpoint-record.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
-import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { TunDevice } from "../os/tun-device.ts";
 import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
-import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
-import { ProtocolDriver, superPackets } from "./protocol-driver.ts";
+import { ProtocolDriver } from "./protocol-driver.ts";
 import { SourceWatch } from "./source-watch.ts";
+import { statusOf, type TunnelStatus } from "./tunnel-status.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
 export const defaultMtu = 1420;
@@ -98,25 +97,6 @@ export interface PeerState {
   /** Bytes of data messages, headers and tags included. */
   readonly sentBytes: number;
   readonly receivedBytes: number;
-}
-
-export interface PeerStatus {
-  readonly publicKey: string;
-  readonly endpoint: string | undefined;
-  readonly lastHandshakeAt: number | undefined;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
-
-export interface TunnelStatus {
-  readonly name: string;
-  readonly port: number;
-  readonly mtu: number;
-  readonly aead: AeadName | undefined;
-  readonly offloads: { readonly tun: SuperPacketKinds; readonly udp: UdpTransport["offloads"] };
-  readonly peers: readonly PeerStatus[];
-  readonly drops: Partial<Record<DropReason, number>>;
-  readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
 }
 
 export class Tunnel implements AsyncDisposable {
@@ -320,22 +300,7 @@ export class Tunnel implements AsyncDisposable {
   }
 
   status(): TunnelStatus {
-    const { device, plane } = this.#driver;
-    return {
-      name: this.name,
-      port: this.port,
-      mtu: this.#state.mtu,
-      aead: plane.aead,
-      offloads: { tun: superPackets(this.#tun), udp: this.#transport.offloads },
-      peers: Array.from(device.peers, (peer) => ({
-        publicKey: peer.publicKey.toString(),
-        endpoint: peer.endpoint?.toString(),
-        lastHandshakeAt: peer.lastHandshakeAt,
-        ...plane.peers.transfer(peer.id),
-      })),
-      drops: plane.memory.drops(),
-      workers: { outbound: plane.memory.report("outbound"), inbound: plane.memory.report("inbound") },
-    };
+    return statusOf(this.#driver, this.#tun, this.#transport, this.#state.mtu);
   }
 
   /** Ends the workers, erases all keys, undoes `setUp` and removes the interface. */

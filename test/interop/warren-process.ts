@@ -1,6 +1,6 @@
 /** The product's own command in a host: `warren up FILE --foreground --json`, its file handed over on standard input. */
 import { fileURLToPath } from "node:url";
-import type { TunnelStatus } from "../../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../../src/tunnel/tunnel-status.ts";
 import type { Machine, Outcome, Program } from "./machine.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));

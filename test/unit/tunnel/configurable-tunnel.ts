@@ -3,7 +3,8 @@ import type { Cidr, Endpoint } from "../../../src/base/address.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { PresharedKey, PrivateKey, PublicKey } from "../../../src/base/keys.ts";
 import { native } from "../../../src/crypto/native.ts";
-import type { PeerState, TunnelStatus } from "../../../src/tunnel/tunnel.ts";
+import type { PeerState } from "../../../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../../../src/tunnel/tunnel-status.ts";
 import type { ConversationOptions } from "../../../src/tunnel/uapi.ts";
 
 type Configured = ConversationOptions["tunnel"];
