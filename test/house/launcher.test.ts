@@ -47,7 +47,7 @@ test("a checkout runs its TypeScript with its own node, and passes arguments and
 test("no signal opens a debugger", () => {
   symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
   writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.execArgv.join());\n");
-  assert.equal(start(launcher, tools).stdout, "--disable-sigusr1\n");
+  assert.match(start(launcher, tools).stdout, /--disable-sigusr1/);
 });
 
 test("a closed standard output is no place for a key", () => {
