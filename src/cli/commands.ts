@@ -7,6 +7,7 @@ import { keyCommands } from "./key-commands.ts";
 import { labCommand } from "./lab-command.ts";
 import { reloadCommand } from "./reload-command.ts";
 import { showCommand } from "./show-command.ts";
+import { traceCommand } from "./trace-command.ts";
 import { upCommand } from "./up-command.ts";
 
 export const commands: readonly ((program: Command) => void)[] = [
@@ -15,6 +16,7 @@ export const commands: readonly ((program: Command) => void)[] = [
   downCommand,
   reloadCommand,
   showCommand,
+  traceCommand,
   classicCommand,
   keyCommands,
   doctorCommand,
