@@ -25,7 +25,7 @@ import { statusOf, type TunnelStatus } from "./tunnel-status.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
 export const defaultMtu = 1420;
-const defaultMaximumPeers = 16_384;
+const defaultMaximumPeers = 65_536; // as wireguard-go has it; memory is taken when it is used
 
 export interface TunnelPeerOptions {
   readonly publicKey: PublicKey;
