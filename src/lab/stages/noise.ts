@@ -3,7 +3,7 @@
  * field by field; what both sides compute along; what the server learns from it, what somebody on the way does, and what
  * is different when the same two do it again.
  *
- *   server → handshake → initiation → response → data → transcript → opened → eavesdropper → again
+ *   server → handshake → initiation → response → transcript → data → opened → eavesdropper → again
  */
 import { IpAddress } from "../../base/address.ts";
 import type { PrivateKey, PublicKey } from "../../base/keys.ts";
@@ -63,8 +63,8 @@ async function run(bench: Workbench, journal: Journal<NoiseSteps>): Promise<void
   const [data] = ofType(messages, Data.type, 1);
   await journal.step("initiation", () => describeMessage(first));
   await journal.step("response", () => describeMessage(response));
-  await journal.step("data", () => describeMessage(data));
   await journal.step("transcript", () => describeTranscript(results[0]));
+  await journal.step("data", () => describeMessage(data));
   const keys = keysOf(configs);
   await journal.step("opened", () => openAsServer(first.message, keys));
   await journal.step("eavesdropper", () => eavesdrop(wire, messages, keys));
