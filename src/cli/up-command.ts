@@ -20,7 +20,7 @@ interface UpOptions {
 export function upCommand(program: Command): void {
   program
     .command("up")
-    .description("bring up a tunnel from a wg-quick file")
+    .description("bring up a tunnel from a wg-quick file, and leave it to run")
     .argument("<config>", "NAME for /etc/wireguard/NAME.conf or /etc/warren/NAME.conf, a file, or - for input")
     .option("-f, --foreground", "stay in the foreground until Ctrl-C")
     .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
@@ -32,14 +32,14 @@ export function upCommand(program: Command): void {
 }
 
 async function up(where: string, options: UpOptions): Promise<void> {
-  if (options.foreground !== true) {
-    throw new VpnError("invalid-argument", "warren up does not run in the background yet", {
-      remedy: "add --foreground",
-    });
+  const { inBackground, leaveCaller, runInBackground } = await import("./background.ts");
+  if (options.foreground !== true && !inBackground()) {
+    process.exitCode = await runInBackground({ readsInput: where === "-", keepsLog: true });
+    return;
   }
   const { readConfig } = await import("./config-source.ts");
-  const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { serveControl } = await import("../api/control-socket.ts");
+  const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
   const { ServiceManager } = await import("./service-manager.ts");
   const { name, path, config, remarks } = readConfig(where);
@@ -52,14 +52,15 @@ async function up(where: string, options: UpOptions): Promise<void> {
     file: path,
     forward: options.forward === true,
     killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
+    serve: (tunnel) => serveControl(tunnel, log),
     log,
     signal: end.abort,
   });
-  await using _control = await serveControl(managed.tunnel, log);
   const manager = new ServiceManager();
-  announce(managed.tunnel, options.json === true);
+  announce(managed.tunnel, options);
   manager.ready();
   using _reloading = path === undefined ? undefined : reloadOnHangUp(managed, path, manager);
+  if (inBackground()) await leaveCaller();
   const failure = await Promise.race([managed.tunnel.failure, end.signal]);
   manager.stopping();
   const status = managed.tunnel.status();
@@ -109,10 +110,10 @@ function log(line: string): void {
   console.error(`warren: ${line}`);
 }
 
-function announce(tunnel: Tunnel, json: boolean): void {
+function announce(tunnel: Tunnel, { json, foreground }: UpOptions): void {
   const { name, port, mtu, aead, offloads } = tunnel.status();
   const readyMs = Math.round(performance.now());
-  if (json) {
+  if (json === true) {
     console.log(JSON.stringify({ event: "ready", name, port, mtu, aead, offloads, readyMs }));
     return;
   }
@@ -120,7 +121,8 @@ function announce(tunnel: Tunnel, json: boolean): void {
   const found = { "TSO over IPv4": tun.tcp4, "TSO over IPv6": tun.tcp6, USO: tun.udp };
   const sockets = { UDP_SEGMENT: udp.segmentation, UDP_GRO: udp.receiveOffload };
   const present = Object.entries({ ...found, ...sockets }).flatMap(([what, is]) => (is ? what : []));
-  console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). Ctrl-C ends it.`);
+  const ending = foreground === true ? "Ctrl-C" : `\`warren down ${name}\``;
+  console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). ${ending} ends it.`);
   console.log(`offloads: ${present.join(", ") || "none"}; cipher: ${aead}`);
 }
 

@@ -9,12 +9,15 @@ import { InterfaceConfig } from "../os/interface-config.ts";
 import { routingTable } from "../os/routing-tables.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { takeMark } from "./default-route.ts";
-import { lookUpEndpoint } from "./endpoint-lookup.ts";
+import { type HostLookup, isAddress, lookUpEndpoint, systemLookup } from "./endpoint-lookup.ts";
+import { outsideResolvers } from "./endpoint-name-servers.ts";
+import { EndpointResolver } from "./endpoint-resolver.ts";
 import { type HookStage, runHooks } from "./hooks.ts";
 import { type HostSettings, HostSetup } from "./host-setup.ts";
 import type { TableChoice } from "./interface-section.ts";
 import { Journal } from "./journal.ts";
 import { changePeers } from "./peer-changes.ts";
+import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
 import { Tunnel, type TunnelPeerOptions } from "./tunnel.ts";
 import type { RouteTarget } from "./tunnel-routes.ts";
@@ -43,6 +46,9 @@ export class ManagedTunnel {
   #host: HostSetup | undefined;
   #tunnel: Tunnel | undefined;
   #services: AsyncDisposable | undefined;
+  #persistence: Disposable | undefined;
+  /** The name servers outside; those of now until the tunnel brings its own. */
+  #resolvers: () => readonly Endpoint[] = () => [];
 
   /** Resolves when packets can pass and PostUp has run. Throws `VpnError`, with everything undone. */
   static async open(options: ManagedTunnelOptions): Promise<ManagedTunnel> {
@@ -80,7 +86,11 @@ export class ManagedTunnel {
     const { tunnel } = this;
     const former = this.#config.interface;
     const next = config.interface;
-    const peers = await lookUpPeers(config);
+    const { mark: presentMark } = tunnel;
+    const peers = await lookUpPeers(
+      config,
+      new EndpointResolver({ resolvers: this.#resolvers, mark: () => presentMark }),
+    );
     const [port, mark] = [tunnel.port, tunnel.mark];
     const hooks = this.#journal.deeds.filter(({ kind }) => kind === "hooks");
     try {
@@ -99,6 +109,7 @@ export class ManagedTunnel {
     changePeers(tunnel, peers, new Map(this.#peers.map((peer) => [peer.publicKey.toString(), peer.endpoint])));
     this.#peers = peers;
     this.#config = config;
+    this.#persist();
     if (hooks.length > 0 || next.hooks.preDown.length + next.hooks.postDown.length > 0) this.#noteHooks();
   }
 
@@ -118,8 +129,13 @@ export class ManagedTunnel {
     const { name, config, serve, log } = this.#options;
     const { listenPort, privateKey, hooks } = config.interface;
     for (const failure of await undoJournal(this.#journal, log, (deed) => deed.kind !== "kill-switch")) throw failure;
-    const peers = await lookUpPeers(config);
+    const resolvers = outsideResolvers(config.interface.resolvers);
+    this.#resolvers = resolvers;
     const mark = this.#chooseMark(config);
+    // A kill switch that is there already lets questions pass that have the tunnel's mark, and no others.
+    const isShut = this.#journal.deeds.some(({ kind }) => kind === "kill-switch");
+    const hosts = isShut ? new EndpointResolver({ resolvers, mark: () => mark }) : systemLookup;
+    const peers = await lookUpPeers(config, hosts);
     const settings = this.#hostSettings(config, peers, mark);
     this.#noteHooks("postDown");
     await this.#runHooks("PreUp", hooks.preUp);
@@ -136,9 +152,19 @@ export class ManagedTunnel {
       notice: (error) => log(error.line),
     });
     this.#peers = peers;
+    this.#persist();
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
     await this.#runHooks("PostUp", hooks.postUp);
+  }
+
+  /** Keeps in touch with those peers that have an endpoint, as they are configured now. */
+  #persist(): void {
+    this.#persistence?.[Symbol.dispose]();
+    const peers = this.#config.peers.flatMap(({ publicKey, endpoint }) =>
+      endpoint === undefined ? [] : [{ publicKey, endpointName: isAddress(endpoint.host) ? undefined : endpoint }],
+    );
+    this.#persistence = persist(this.tunnel, { peers, resolvers: this.#resolvers, log: this.#options.log });
   }
 
   /** What was done, undone as far as it can be; returns what could not. */
@@ -153,6 +179,7 @@ export class ManagedTunnel {
     };
     await attempt(() => this.#runHooks("PreDown", this.#journal.takeHooks("preDown")));
     if (how.saves) await attempt(() => this.#save());
+    await attempt(() => this.#persistence?.[Symbol.dispose]());
     await attempt(async () => await this.#services?.[Symbol.asyncDispose]());
     await attempt(() => this.#tunnel?.close());
     failures.push(...this.#journal.undo(0, ({ kind }) => !how.keepsKillSwitch || kind !== "kill-switch"));
@@ -225,10 +252,10 @@ export async function undoJournal(
   return failures;
 }
 
-function lookUpPeers(config: ConfigFile): Promise<TunnelPeerOptions[]> {
+function lookUpPeers(config: ConfigFile, hosts: HostLookup): Promise<TunnelPeerOptions[]> {
   return Promise.all(
     config.peers.map(async ({ endpoint, ...peer }) => {
-      const found: Endpoint | undefined = endpoint && (await lookUpEndpoint(endpoint));
+      const found: Endpoint | undefined = endpoint && (await lookUpEndpoint(endpoint, hosts));
       return { ...peer, ...(found === undefined ? {} : { endpoint: found }) };
     }),
   );

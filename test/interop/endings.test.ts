@@ -120,6 +120,7 @@ describe("under load, a tunnel ends within a second and leaves nothing", { timeo
         program,
         underlay,
         arguments: ["--forward"],
+        ownSockets: true,
         nodeArguments: faultIn === undefined ? [] : ["--import", preload.href],
       });
       assert.notDeepEqual(await stateOf(pair.left), before);

@@ -63,7 +63,7 @@ export class FullTunnelNetwork implements Disposable {
       `PublicKey = ${publicKeyOf(this.#keys.left)}`,
       "AllowedIPs = 10.8.0.0/16, fd08::/64",
     ].join("\n");
-    await WarrenProcess.start(this.underlay.right, "wg0", config);
+    await WarrenProcess.start(this.underlay.right, "wg0", config, { ownSockets: true });
   }
 
   /** A configuration of the left. */

@@ -1,5 +1,5 @@
 /**
- * A host on which `warren up`, `down` and `reload` are run as by an operator: with files in an /etc of its own, and with
+ * A host on which `warren up`, `down` and `reload` are run as by an operator: with an /etc and a /run of its own, and with
  * all that they may change to be looked at.
  */
 import { spawnSync } from "node:child_process";
@@ -22,6 +22,7 @@ export class ManagedHost implements Disposable {
   constructor(machine: Machine) {
     this.machine = machine;
     mkdirSync(join(this.folder, "etc/wireguard"), { recursive: true, mode: 0o755 });
+    mkdirSync(join(this.folder, "run"));
     for (const name of kept.filter((file) => existsSync(`/etc/${file}`))) {
       cpSync(`/etc/${name}`, join(this.folder, "etc", name), { recursive: true, verbatimSymlinks: true });
     }
@@ -43,12 +44,12 @@ export class ManagedHost implements Disposable {
     return readFileSync(this.path(file), "utf8");
   }
 
-  /** Starts a command in this host, with its /etc. */
+  /** Starts a command in this host, with its /etc and its /run. */
   start(command: readonly string[], environment: Readonly<Record<string, string>> = {}): Program {
     const settings = { WARREN_STATE_DIRECTORY: this.path("state"), ...environment };
     const variables = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
-    const script = 'mount --bind "$1" /etc && shift && exec "$@"';
-    const inside = ["unshare", "--mount", "sh", "-c", script, "sh", this.path("etc"), "env", ...variables];
+    const script = 'mount --bind "$1/etc" /etc && mount --bind "$1/run" /run && shift && exec "$@"';
+    const inside = ["unshare", "--mount", "sh", "-c", script, "sh", this.folder, "env", ...variables];
     return this.machine.start([...inside, ...command], "");
   }
 
