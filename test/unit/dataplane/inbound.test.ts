@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr, Endpoint } from "../../../src/base/address.ts";
+import { Cidr, Endpoint, IpAddress } from "../../../src/base/address.ts";
 import { concatBytes } from "../../../src/base/bytes.ts";
 import { native } from "../../../src/crypto/native.ts";
-import { encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
+import { decodeEndpoint, encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
 import { FromInbound, senderRoom } from "../../../src/dataplane/inbound.ts";
+import { PeerRecord } from "../../../src/dataplane/shared-memory.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
-import type { Keypair } from "../../../src/wireguard/keypair.ts";
-import { Data, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
+import { Keypair } from "../../../src/wireguard/keypair.ts";
+import { Data, readUint32, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
 import { makePacket } from "../../reference/packets.ts";
 import { nonceOf, Workbench } from "./workbench.ts";
 
@@ -181,6 +182,73 @@ test("main hears that a peer moved, but not from a forgery", () => {
   bed.toDevice(makePacket({}));
   bed.outbound.batch();
   assert.equal(bed.fromNetwork().length, 1);
+});
+
+test("main hears by which address of ours a peer spoke to us, and how long it stays with that", () => {
+  using bed = new Workbench(1420, true);
+  const id = bed.peers.add();
+  const keypair = bed.addKeypair(id);
+  const { address, port } = bed.remote;
+  const roamed: string[] = [];
+  const receive = (counter: number) => {
+    bed.toNetwork(seal(keypair, counter, nothing));
+    bed.receive();
+    for (const ring = bed.memory.inboundToMain; ring.next(); ring.release()) {
+      const { local } = decodeEndpoint(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length)) ?? {};
+      roamed.push(`${local?.address} over ${local?.device}`);
+    }
+  };
+  receive(0);
+  receive(1);
+  assert.deepEqual(roamed, ["127.0.0.1 over 1"]);
+  const changed = [
+    new Endpoint(address, port),
+    new Endpoint(address, port, 0, { address, device: 2 }),
+    new Endpoint(address, port, 0, { address: IpAddress.parse("127.0.0.2"), device: 1 }),
+  ];
+  for (const [i, endpoint] of changed.entries()) {
+    bed.peers.setEndpoint(id, encodeEndpoint(endpoint));
+    receive(2 * i + 2);
+    receive(2 * i + 3);
+    assert.equal(roamed.length, i + 2);
+  }
+});
+
+/** The slot of the keypair that a peer's packets are sealed with, plus 1. */
+const sending = (bed: Workbench, id: number) =>
+  bed.memory.words[(bed.memory.peer(id) + PeerRecord.sendingKeypair) >> 2];
+
+test("the answer to the first message on a new keypair is sealed with it, before main has heard of it", () => {
+  const { bench: bed, id } = bench();
+  using _bed = bed;
+  bed.allowedIps.insert(Cidr.parse("10.8.0.2/32"), id);
+  const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
+  const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
+  bed.keypairs.add(id, next);
+  next.receiveKey.fill(4); // the table has wiped it; the test is the peer
+  bed.toNetwork(seal(next, 0, nothing));
+  bed.receive();
+  bed.toDevice(makePacket({}));
+  bed.outbound.batch();
+  const [answer] = bed.fromNetwork();
+  assert.equal(readUint32(answer, Data.receiver), 77);
+  bed.keypairs.remove(next);
+  assert.equal(sending(bed, id), 0, "main takes it back, whoever selected it");
+});
+
+test("a keypair that main has passed over is not sealed with, though its first message comes late", () => {
+  const { bench: bed, id } = bench(false); // the workbench has selected it
+  using _bed = bed;
+  const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
+  const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
+  bed.keypairs.add(id, next);
+  next.receiveKey.fill(4);
+  const newest = bed.addKeypair(id, { localIndex: 79 });
+  const selected = sending(bed, id);
+  bed.toNetwork(seal(next, 0, nothing));
+  bed.receive();
+  assert.equal(sending(bed, id), selected);
+  assert.ok(bed.memory.findKeypair(newest.localIndex) >= 0);
 });
 
 test("the initiator asks for a new handshake on receiving at 165 seconds, the responder never", () => {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr, Endpoint } from "../../../src/base/address.ts";
+import { Cidr, Endpoint, IpAddress } from "../../../src/base/address.ts";
 import { native } from "../../../src/crypto/native.ts";
 import { encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
 import { FromOutbound, ToOutbound } from "../../../src/dataplane/outbound.ts";
-import { KeypairRecord } from "../../../src/dataplane/shared-memory.ts";
+import { KeypairRecord, PeerRecord } from "../../../src/dataplane/shared-memory.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import type { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, readCounter, readUint32 } from "../../../src/wireguard/messages.ts";
@@ -171,6 +171,29 @@ test("what the network refuses is counted, each message once", () => {
   for (let i = 0; i < 5; i++) bed.toDevice(makePacket({ payload: new Uint8Array(8) }));
   bed.outbound.batch();
   assert.deepEqual(bed.memory.drops(), { "send-failed": 5 });
+});
+
+test("messages leave from where the peer spoke to; an address that is not ours costs nothing but its wish", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  const { address, port } = bed.remote;
+  const localDevice = () => bed.memory.words[(bed.memory.peer(id) + PeerRecord.localDevice) >> 2];
+  const ours = { address: IpAddress.parse("127.0.0.7"), device: 1 };
+  const foreign = { address: IpAddress.parse("203.0.113.7"), device: 1 };
+  for (const [local, source, device] of [
+    [ours, "127.0.0.7", 1],
+    [foreign, "127.0.0.1", 0],
+  ] as const) {
+    bed.peers.setEndpoint(id, encodeEndpoint(new Endpoint(address, port, 0, local)));
+    bed.toDevice(makePacket({ payload: new Uint8Array(1380 * 3 + 99), isPartial: true }), tso4);
+    bed.toDevice(makePacket({ payload: new Uint8Array(9) }));
+    bed.outbound.batch();
+    const arrived = bed.fromNetworkWithSources();
+    assert.deepEqual(new Set(arrived.map(({ from }) => String(from?.address))), new Set([source]));
+    assert.equal(arrived.map(({ message }) => open(keypair, message)).length, 5);
+    assert.equal(localDevice(), device);
+  }
+  assert.deepEqual(bed.memory.drops(), {});
 });
 
 test("no nonce is taken beyond the limit", () => {
