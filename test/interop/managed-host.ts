@@ -3,7 +3,17 @@
  * all that they may change to be looked at.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Machine, Outcome, Program } from "./machine.ts";
@@ -42,6 +52,15 @@ export class ManagedHost implements Disposable {
 
   read(file: string): string {
     return readFileSync(this.path(file), "utf8");
+  }
+
+  write(file: string, text: string): void {
+    writeFileSync(this.path(file), text);
+  }
+
+  /** The files in which warren remembers what is to be undone. */
+  notes(): string[] {
+    return globSync("{run/warren,state}/**/*.{json,journal}", { cwd: this.folder });
   }
 
   /** Starts a command in this host, with its /etc and its /run. */
