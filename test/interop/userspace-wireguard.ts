@@ -3,6 +3,7 @@
  * host, in the foreground, and set up by `wg` as an operator would. Control sockets of all hosts lie in one folder, so
  * every interface has a name that no other test has.
  */
+import { execFile } from "node:child_process";
 import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { PrivateKey } from "../../src/base/keys.ts";
@@ -59,8 +60,15 @@ export class UserspaceWireguard implements Disposable {
 }
 
 /** Runs `wg` to its end, `input` on a pipe that it can open as /dev/stdin. Throws, with all it said, if it fails. */
-export async function wg(host: Machine, parameters: readonly string[], input = ""): Promise<string> {
-  const { code, stdout, stderr } = await host.start(["sh", "-c", 'cat | wg "$@"', "wg", ...parameters], input).outcome;
-  if (code !== 0) throw new Error(`wg ${parameters.join(" ")} failed: ${stdout}${stderr}`);
-  return stdout;
+export function wg(host: Machine, parameters: readonly string[], input = ""): Promise<string> {
+  return new Promise((resolve, reject) => {
+    host.namespace.run(() => {
+      const command = ["-c", 'cat | wg "$@"', "wg", ...parameters];
+      const child = execFile("sh", command, { maxBuffer: 1 << 26 }, (error, stdout, stderr) => {
+        if (error === null) resolve(stdout);
+        else reject(new Error(`wg ${parameters.join(" ")} failed: ${stdout}${stderr}`));
+      });
+      child.stdin?.end(input);
+    });
+  });
 }
