@@ -9,22 +9,19 @@ import { TwoTunnels, until } from "./two-tunnels.ts";
 
 const isReady = (t: TestContext) => requireNamespaces(t) && requireProgram(t, "ping", "iputils-ping") !== undefined;
 const timeout = 60_000;
-const second = { 4: "192.0.2.20", 6: "2001:db8::20" } as const;
-const first = { 4: "192.0.2.2", 6: "2001:db8::2" } as const;
+/** The right side's addresses: that which it is spoken to by, and that which the kernel would choose by itself. */
+const spokenTo = { 4: "192.0.2.20", 6: "2001:db8::2" } as const;
+const preferred = { 4: "192.0.2.2", 6: "2001:db8::20" } as const;
 const lengths = { 4: 24, 6: 64 } as const;
 const families: readonly AddressFamily[] = [4, 6];
 
-/** A tunnel whose right side has two addresses, the second of which the left speaks to. */
-async function openToSecond(family: AddressFamily): Promise<TwoTunnels> {
+/** A tunnel whose right side has two addresses of each family. */
+async function openWithTwoAddresses(family: AddressFamily): Promise<TwoTunnels> {
   const tunnels = await TwoTunnels.open();
-  tunnels.underlay.right.setUp("eth0", `${second[family]}/${lengths[family]}`);
-  speakTo(tunnels, second[family]);
-  return tunnels;
-}
-
-function speakTo(tunnels: TwoTunnels, address: string): void {
-  const endpoint = new Endpoint(IpAddress.parse(address), tunnels.right.port);
+  tunnels.underlay.right.setUp("eth0", "192.0.2.20/24", "2001:db8::20/64");
+  const endpoint = new Endpoint(IpAddress.parse(spokenTo[family]), tunnels.right.port);
   tunnels.left.updatePeer(tunnels.keyOf("right"), { endpoint });
+  return tunnels;
 }
 
 const captureAt = (host: Machine) => host.namespace.run(() => PacketSocket.open({ device: host.indexOf("eth0") }));
@@ -43,9 +40,9 @@ function sources(capture: PacketSocket): string[] {
 const knownAt = (tunnels: TwoTunnels) => [...tunnels.right.peers()][0].endpoint;
 
 for (const family of families) {
-  test(`what is spoken to at its second IPv${family} address answers from there`, { timeout }, async (t) => {
+  test(`what is spoken to at one IPv${family} address of two answers from there`, { timeout }, async (t) => {
     if (!isReady(t)) return;
-    await using tunnels = await openToSecond(family);
+    await using tunnels = await openWithTwoAddresses(family);
     using capture = captureAt(tunnels.underlay.left);
     await tunnels.answers("left"); // handshake response and data
     await tunnels.answers("right", 6);
@@ -53,22 +50,22 @@ for (const family of families) {
     tunnels.right.initiate(tunnels.keyOf("left"));
     const before = tunnels.lastHandshakeAt("right");
     await until("a handshake that the right began", () => tunnels.lastHandshakeAt("right") > before);
-    assert.deepEqual(sources(capture), [second[family]]);
+    assert.deepEqual(sources(capture), [spokenTo[family]]);
   });
 
   test(`an IPv${family} address that goes away is forgotten, and nothing is lost`, { timeout }, async (t) => {
     if (!isReady(t)) return;
-    await using tunnels = await openToSecond(family);
+    await using tunnels = await openWithTwoAddresses(family);
     const { left, right } = tunnels.underlay;
     await tunnels.answers("left");
     using capture = captureAt(left);
-    right.config.addresses.remove(right.indexOf("eth0"), Cidr.parse(`${second[family]}/${lengths[family]}`));
+    right.config.addresses.remove(right.indexOf("eth0"), Cidr.parse(`${spokenTo[family]}/${lengths[family]}`));
     await tunnels.answers("right");
-    assert.deepEqual(sources(capture), [first[family]]);
+    assert.deepEqual(sources(capture), [preferred[family]]);
     assert.deepEqual(tunnels.right.status().drops, {});
     await until(
       "the left follows",
-      () => tunnels.left.status().peers[0].endpoint?.includes(`${first[family]}`) === true,
+      () => tunnels.left.status().peers[0].endpoint?.includes(`${preferred[family]}`) === true,
     );
   });
 }
@@ -88,7 +85,10 @@ test("when the way to a peer changes, the address of the old way is forgotten", 
   const endpoint = Endpoint.parse(`203.0.113.1:${tunnels.left.port}`);
   tunnels.right.updatePeer(tunnels.keyOf("left"), { endpoint });
   await tunnels.answers("right");
-  await until("the right knows where it was spoken to", () => knownAt(tunnels)?.local?.address.toString() === first[4]);
+  await until(
+    "the right knows where it was spoken to",
+    () => knownAt(tunnels)?.local?.address.toString() === preferred[4],
+  );
   assert.equal(String(knownAt(tunnels)), String(endpoint), "the left answers from where it was spoken to");
 
   right.config.routes.remove(route("192.0.2.1"));
@@ -101,7 +101,7 @@ test("when the way to a peer changes, the address of the old way is forgotten", 
 
 test("an endpoint that is configured, and a new mark or port, begin without a source", { timeout }, async (t) => {
   if (!isReady(t)) return;
-  await using tunnels = await openToSecond(4);
+  await using tunnels = await openWithTwoAddresses(4);
   const { right } = tunnels;
   const isKnown = () => knownAt(tunnels)?.local !== undefined;
   const changes = [
