@@ -13,6 +13,7 @@ interface LabCommandOptions {
   readonly json?: boolean;
   readonly break?: string;
   readonly trace?: boolean;
+  readonly shell?: boolean;
   /** The process id of the outer command. */
   readonly inside?: string;
 }
@@ -25,6 +26,7 @@ export function labCommand(program: Command): void {
     .addOption(new Option("--stage <name>", "what to see").choices(stageNames).default(stageNames[0]))
     .option("--json", "one JSON object on standard output, and nothing else (docs/lab.md)")
     .option("--trace", "follow one ping through every place where it can be seen, and its reply back")
+    .addOption(new Option("--shell", "be on the client, in a shell, while the VPN is up").conflicts("trace"))
     .option("--break <part>", "damage one thing: the lab must then fail, and say where")
     .addOption(new Option("--inside <pid>").hideHelp())
     .action(lab);
@@ -36,7 +38,8 @@ async function lab(options: LabCommandOptions): Promise<void> {
   if (options.break !== undefined || modeOf(options) !== "proof") check(await loadStage(options.stage), options);
   const { runInSandbox } = await import("../lab/sandbox.ts");
   const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
-  process.exitCode = await runInSandbox(again, () => console.error("warren: interrupted"));
+  const onInterrupt = () => console.error("warren: interrupted");
+  process.exitCode = await runInSandbox(again, { onInterrupt, input: modeOf(options) === "shell" });
 }
 
 async function inside(outer: number, warren: readonly string[], options: LabCommandOptions): Promise<void> {
@@ -54,7 +57,8 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   const say = (text: string) => options.json === true || console.log(text);
   say(report.head());
   const onStep = (step: StepRecord) => say(report.step(step));
-  const record = await runLab({ stage, warren, broken: options.break, mode: modeOf(options), onStep });
+  const output = options.json === true ? 2 : 1;
+  const record = await runLab({ stage, warren, broken: options.break, mode: modeOf(options), output, onStep });
   if (options.json === true) console.log(JSON.stringify(record));
   else say(report.verdict(record));
   const failed = record.steps.find((step) => !step.ok);
@@ -65,8 +69,8 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   );
 }
 
-function modeOf({ trace = false }: LabCommandOptions): Mode {
-  return trace ? "trace" : "proof";
+function modeOf({ trace = false, shell = false }: LabCommandOptions): Mode {
+  return shell ? "shell" : trace ? "trace" : "proof";
 }
 
 /** Throws `invalid-argument` for what this stage cannot do. */

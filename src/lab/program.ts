@@ -156,7 +156,12 @@ export function environment(): NodeJS.ProcessEnv {
 
 /** The command that runs a file of this folder, such as `programs/sink`, in a Node of its own. */
 export function ownProgram(name: string, ...parameters: readonly string[]): string[] {
-  return leashed([process.execPath, ...process.execArgv, fileOf(name), ...parameters]);
+  return leashed([...unleashed(name), ...parameters]);
+}
+
+/** The same for where another leash holds. */
+export function unleashed(name: string): string[] {
+  return [process.execPath, ...process.execArgv, fileOf(name)];
 }
 
 /** A command that starts Node, without a debugger for whom a signal is enough, and leashed before anything else runs. */

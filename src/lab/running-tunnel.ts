@@ -6,7 +6,7 @@ import { lastLine, leashed, type Program } from "./program.ts";
 import type { TunnelEnd, TunnelStart } from "./record.ts";
 import { tunnelDevice } from "./topology.ts";
 
-const readyTimeoutMs = 5000;
+const readyTimeoutMs = 8000;
 const stopTimeoutMs = 2000;
 
 export interface RunningTunnelOptions {

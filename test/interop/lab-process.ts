@@ -30,6 +30,8 @@ export interface LabProcess {
   readonly child: ChildProcess;
   readonly mark: string;
   readonly ended: Promise<{ readonly status: number | null; readonly output: string; readonly errors: string }>;
+  /** What it has printed so far. */
+  output(): string;
   /** Resolves when this has been printed. */
   says(text: string): Promise<void>;
   /** Resolves when no process of it is left; the kernel tells nobody but a parent, so this looks. */
@@ -40,19 +42,21 @@ export interface LabSurroundings {
   /** A command that runs a command. */
   readonly prefix?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** What standard input is; empty unless said otherwise. */
+  readonly input?: "ignore" | "pipe";
   /** A descriptor for standard output. */
   readonly output?: number | "pipe";
 }
 
 export function lab(
   parameters: readonly string[],
-  { prefix = [], env = {}, output: target = "pipe" }: LabSurroundings = {},
+  { prefix = [], env = {}, input = "ignore", output: target = "pipe" }: LabSurroundings = {},
 ): LabProcess {
   const mark = randomUUID();
   const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
   const child = spawn(file, rest, {
-    env: { ...process.env, ...env, [markVariable]: mark },
-    stdio: ["ignore", target, "pipe"],
+    env: { ...process.env, NODE: process.execPath, ...env, [markVariable]: mark },
+    stdio: [input, target, "pipe"],
   });
   let output = "";
   let errors = "";
@@ -67,6 +71,7 @@ export function lab(
     child,
     mark,
     ended,
+    output: () => output,
     async says(text) {
       while (!output.includes(text)) {
         assert(child.stdout !== null && child.exitCode === null && child.signalCode === null, `it ended: ${errors}`);

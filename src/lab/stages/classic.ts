@@ -4,7 +4,7 @@
  *
  *   server → client → route → nat → ping → lines → eavesdropper → key → plaintext
  *
- * With `--trace` one ping is followed instead of what comes after the route.
+ * With `--trace` one ping is followed instead of what comes after the route, with `--shell` there is a shell.
  */
 import { equalBytes, fromHex, toHex } from "../../base/bytes.ts";
 import { Ipv4, readUint16 } from "../../packet/ip.ts";
@@ -12,11 +12,14 @@ import type { Capture } from "../capture.ts";
 import { classicCarrier } from "../carriers.ts";
 import { ClassicEnd, classicDevice, classicDrawing, classicPort } from "../classic-end.ts";
 import { type Journal, verify } from "../journal.ts";
+import { listening, startNameServer } from "../name-server.ts";
 import { recordPacket } from "../packet-account.ts";
 import { countContaining } from "../packet-summary.ts";
 import { requestsTo } from "../reachability.ts";
 import type { PingRun } from "../record.ts";
 import { checkRoutes } from "../routing.ts";
+import { openShell } from "../shell.ts";
+import { type ShellSteps, shellAccounts } from "../shell-account.ts";
 import { defineStage, type Stage } from "../stage.ts";
 import { reassembleStreams } from "../stream-reassembly.ts";
 import { address, topology } from "../topology.ts";
@@ -31,18 +34,18 @@ const pings = 3;
 const shownBytes = 64;
 const [destination] = address.dns;
 
-export const classicStage: Stage = defineStage<ClassicSteps & TraceSteps>({
+export const classicStage: Stage = defineStage<ClassicSteps & TraceSteps & ShellSteps>({
   name: "classic",
   description: "The seed's VPN, XOR over TCP, between the same hosts",
   drawing: classicDrawing,
   topology,
   breakages: ["nat", "route"],
-  modes: ["trace"],
-  accounts: { ...classicAccounts, ...traceAccounts },
+  modes: ["trace", "shell"],
+  accounts: { ...classicAccounts, ...traceAccounts, ...shellAccounts },
   run,
 });
 
-async function run(bench: Workbench, journal: Journal<ClassicSteps & TraceSteps>): Promise<void> {
+async function run(bench: Workbench, journal: Journal<ClassicSteps & TraceSteps & ShellSteps>): Promise<void> {
   // The seed speaks IPv4; the kernel would send IPv6 of its own into every new interface.
   for (const name of ["client", "server"] as const) bench.host(name).setSysctl("net/ipv6/conf/default/disable_ipv6", 1);
   const nat = bench.broken !== "nat";
@@ -60,6 +63,11 @@ async function run(bench: Workbench, journal: Journal<ClassicSteps & TraceSteps>
   await journal.step("route", () => checkRoutes(bench.host("client"), classicDevice, [destination]));
   if (bench.mode === "trace") {
     return tracePing(bench, journal, { device: classicDevice, carrier: classicCarrier(classicPort) });
+  }
+  if (bench.mode === "shell") {
+    await listening(startNameServer(bench.host("dns")));
+    await journal.step("shell", () => openShell(bench, { device: classicDevice, carrier: `tcp port ${classicPort}` }));
+    return;
   }
   const since = performance.now();
   const pinged = await bench.ping("client", { destination, count: pings });
