@@ -48,11 +48,10 @@ async function run(bench: Workbench, journal: Journal<MtuSteps>): Promise<void> 
   const client = bench.host("client");
   // Every kernel has it, also for ordinary users, and it minds loss.
   client.setSysctl("net/ipv4/tcp_congestion_control", "reno");
-  await startEcho(bench);
   const configs = makeTunnelConfigs(false);
   const since = performance.now();
   const server = bench.startTunnel({ host: "server", config: configs.server, forward: true });
-  await server.ready(address.tunnelServer);
+  await journal.prepare("tunnel", () => Promise.all([startEcho(bench), server.ready(address.tunnelServer)]), since);
   const own = bench.startTunnel({ host: "client", config: configs.client });
   await journal.step("tunnel", () => own.ready(address.tunnelClient), since);
   await journal.step("fits", () => sendFitting(bench));
@@ -60,17 +59,18 @@ async function run(bench: Workbench, journal: Journal<MtuSteps>): Promise<void> 
   await journal.step("fragments", () => sendFragments(bench));
   await journal.step("narrow", () => sendThroughNarrow(bench));
 
-  const link = await SlowLink.open(bench, way);
+  const link = await journal.prepare("link", () => SlowLink.open(bench, way));
   await journal.step("link", () => {
     const { delayMs, bitsPerSecond } = way;
     return { delayMs, megabitsPerSecond: bitsPerSecond / 1e6, lossPercent: 100 / loseOneIn };
   });
   const udp = await journal.step("udp", () => load(bench, link, tunnelDevice));
-  await Promise.all([own.stop(), server.stop()]);
-  const classicSince = performance.now();
-  await ClassicEnd.serve(bench).ready();
-  await ClassicEnd.connect(bench).connected();
-  await journal.step("tcp", async () => compare(await load(bench, link, classicDevice), udp), classicSince);
+  await journal.step("tcp", async () => {
+    await Promise.all([own.stop(), server.stop()]);
+    await ClassicEnd.serve(bench).ready();
+    await ClassicEnd.connect(bench).connected();
+    return compare(await load(bench, link, classicDevice), udp);
+  });
 }
 
 /** Pairs each packet on wg0 with the datagram it became: the lab's cables keep the order. */

@@ -55,12 +55,12 @@ async function run(bench: Workbench, journal: Journal<NoiseSteps>): Promise<void
 
   const since = performance.now();
   const acts = [{ kind: "handshake" }, { kind: "ping", session: 0 }, { kind: "handshake" }] as const;
-  const results = await runNoisePeer(bench, configs.client, acts);
+  const results = await journal.prepare("handshake", () => runNoisePeer(bench, configs.client, acts), since);
   await journal.step("handshake", () => describeHandshake(results), since);
   const messages = seenMessages(wire);
-  const [first, second] = ofType(messages, Initiation.type, 2);
-  const [response] = ofType(messages, Response.type, 2);
-  const [data] = ofType(messages, Data.type, 1);
+  const [first, second] = await journal.prepare("initiation", () => ofType(messages, Initiation.type, 2));
+  const [response] = await journal.prepare("response", () => ofType(messages, Response.type, 2));
+  const [data] = await journal.prepare("data", () => ofType(messages, Data.type, 1));
   await journal.step("initiation", () => describeMessage(first));
   await journal.step("response", () => describeMessage(response));
   await journal.step("transcript", () => describeTranscript(results[0]));

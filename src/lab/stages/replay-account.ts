@@ -27,11 +27,13 @@ export type ReplaySteps = {
   repeat: {
     readonly from: string;
     readonly repetitions: readonly Repetition[];
-    /** Pings that have come out of the server's end of the tunnel. */
-    readonly before: number;
-    readonly after: number;
   };
-  answered: { readonly destination: string; readonly milliseconds: number };
+  answered: {
+    readonly destination: string;
+    readonly milliseconds: number;
+    /** How many have come out of the server's end of the tunnel in all. */
+    readonly pings: number;
+  };
   clock: {
     /** When handshakes began, in seconds of the virtual clock. */
     readonly handshakes: readonly number[];
@@ -49,15 +51,16 @@ export const replayAccounts: StagePlan<ReplaySteps>["accounts"] = {
   session: ({ messages, pings }) => ({
     summary: `the tunnel is up and carried ${pings} ping; the home router has ${messages} messages of it`,
   }),
-  repeat: ({ from, repetitions, before, after }) => ({
-    summary: `${from} sends again what it has; pings out of the server's wg0: ${before} before, ${after} after`,
+  repeat: ({ from, repetitions }) => ({
+    summary: `${from} sends to the server what it has captured`,
     evidence: repetitions.map(
       ({ what, type, bytes, counter }) =>
         `${what.padEnd(34)} type ${type}, ${String(bytes).padStart(3)} bytes${counter === null ? "" : `, counter ${counter}`}`,
     ),
   }),
-  answered: ({ destination, milliseconds }) => ({
+  answered: ({ destination, milliseconds, pings }) => ({
     summary: `the client's own next ping of ${destination} is answered, in ${milliseconds} ms`,
+    evidence: [`pings that have come out of the server's wg0: ${pings}, the client's first and this one`],
   }),
   clock: ({ handshakes, seconds, packets, milliseconds, held }) => ({
     summary: `on a virtual clock, ${seconds} s in ${milliseconds} ms: a packet a second, ${packets} arrived`,

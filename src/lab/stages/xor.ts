@@ -39,15 +39,15 @@ async function run(bench: Workbench, journal: Journal<XorSteps>): Promise<void> 
   using wire = bench.host("home").capture("lan");
   using dnsLink = bench.host("dns").capture("eth0");
   const since = performance.now();
-  const client = await connect(bench);
-  const { status, text } = await readPage(bench);
+  const client = await journal.prepare("session", () => connect(bench));
+  const { status, text } = await journal.prepare("session", () => readPage(bench));
   await journal.step("session", () => ({ page, status, bytes: text.length }), since);
   const [destination] = address.dns;
-  await bench.ping("client", { destination, count: 1 });
+  await journal.prepare("capture", () => bench.ping("client", { destination, count: 1 }));
 
   // From here on with the captured bytes alone.
   const streams = captured(wire);
-  const own = streamTo(streams, address.server[0], classicPort);
+  const own = await journal.prepare("capture", () => streamTo(streams, address.server[0], classicPort));
   await journal.step("capture", () => describeCapture(wire, streams, own));
   await journal.step("frequencies", () => ({
     of: own.bytes.length,
@@ -57,11 +57,14 @@ async function run(bench: Workbench, journal: Journal<XorSteps>): Promise<void> 
   await journal.step("key", () => describeKey(own, readings));
   const [{ key, packets, sound }] = readings;
   await journal.step("packets", () => describePackets(packets));
-  const [back] = tryEveryKey(streamFrom(streams, address.server[0], classicPort).bytes);
-  await journal.step("plaintext", () => describePlaintext([...sound, ...back.sound], text));
-
-  await client.stop(); // the address it had is free again
-  await journal.step("replay", () => replay(bench, dnsLink, applyKey(findPing(sound), key)));
+  await journal.step("plaintext", () => {
+    const [back] = tryEveryKey(streamFrom(streams, address.server[0], classicPort).bytes);
+    return describePlaintext([...sound, ...back.sound], text);
+  });
+  await journal.step("replay", async () => {
+    await client.stop(); // the address it had is free again
+    return replay(bench, dnsLink, applyKey(findPing(sound), key));
+  });
 }
 
 async function connect(bench: Workbench): Promise<ClassicEnd> {
