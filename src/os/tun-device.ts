@@ -41,6 +41,9 @@ const TUN_F_USO6 = 0x40;
 /** struct ifreq, as far as it is used here. */
 const InterfaceRequest = { size: 40, name: 0, nameSize: 16, flags: 16 } as const;
 
+/** For asking a device whether it is up. */
+let scratch: Arena | undefined;
+
 /** Bytes of the virtio header before each packet. */
 export const virtioHeaderSize = 10;
 
@@ -130,8 +133,8 @@ export class TunDevice implements Disposable {
 
   /** Whether the interface is up, wherever it is: a device takes packets only then (drivers/net/tun.c). */
   get isUp(): boolean {
-    using arena = new Arena({ size: 65_536 });
-    const poller = new Poller(arena, 0, [this.fd]);
+    scratch ??= new Arena({ size: 65_536 });
+    const poller = new Poller(scratch, 0, [this.fd]);
     poller.watch(0, POLLOUT);
     return poller.wait(0) > 0 && (poller.ready(0) & POLLOUT) !== 0;
   }
