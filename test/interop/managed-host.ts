@@ -72,16 +72,21 @@ export class ManagedHost implements Disposable {
     return this.machine.start([...inside, ...command], "");
   }
 
+  /** The command that runs `warren` with these arguments. */
+  command(...parameters: string[]): string[] {
+    return warrenCommand([], ...parameters);
+  }
+
   /** `warren up NAME --foreground --json`, until it is ready; further arguments as given. */
   async up(name: string, ...parameters: string[]): Promise<Program> {
-    const program = this.start(warrenCommand([], "up", name, "--foreground", "--json", ...parameters));
+    const program = this.start(this.command("up", name, "--foreground", "--json", ...parameters));
     await program.line(/"event":"ready"/);
     return program;
   }
 
   /** Runs `warren` with these arguments to its end. */
   warren(...parameters: string[]): Promise<Outcome> {
-    return this.start(warrenCommand([], ...parameters)).outcome;
+    return this.start(this.command(...parameters)).outcome;
   }
 
   /** All that a tunnel may change, as text by subject. */
