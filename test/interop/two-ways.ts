@@ -56,14 +56,14 @@ export class TwoWays implements Disposable {
   }
 
   /** What the server knows of its peer, as lines of the control protocol. */
-  get settings(): string[] {
+  get #settings(): string[] {
     return [`public_key=${publicKeyOf(this.keys.home).hex}`, "allowed_ip=10.8.0.2/32"];
   }
 
   /** The server's wireguard-go, ready to be spoken to. */
   async serve(program: string): Promise<WireguardGo> {
     const key = Buffer.from(this.keys.server.bytes).toString("hex");
-    const settings = [`private_key=${key}`, `listen_port=${serverPort}`, ...this.settings];
+    const settings = [`private_key=${key}`, `listen_port=${serverPort}`, ...this.#settings];
     const peer = this.#undo.use(await WireguardGo.start(this.server, program, this.#interface, settings));
     this.server.setUp(this.#interface, "10.8.0.1/24");
     return peer;
@@ -83,13 +83,22 @@ export class TwoWays implements Disposable {
     return program;
   }
 
-  /** Takes the server's address away, gives it the other, and has the name follow. */
-  async move(names: Program): Promise<void> {
+  /**
+   * The server is started anew under its other address, and its name follows. Since it has forgotten the home, it cannot
+   * be the one that calls.
+   */
+  async move(peer: WireguardGo, names: Program): Promise<void> {
     const lo = this.server.indexOf("lo");
     this.server.config.addresses.add(lo, Cidr.parse(`${serverAddresses[1]}/32`));
     this.server.config.addresses.remove(lo, Cidr.parse(`${serverAddresses[0]}/32`));
+    await this.forget(peer);
     names.write(serverAddresses[1]);
     await names.line(/is at/);
+  }
+
+  /** The server forgets its sessions, and where the home is. */
+  forget(peer: WireguardGo): Promise<void> {
+    return peer.set("replace_peers=true", ...this.#settings);
   }
 
   /** What arrives at the server's end of a cable, from now on. */
