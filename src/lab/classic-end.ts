@@ -15,7 +15,7 @@ export const classicDrawing: readonly string[] = [
   "tun0 ╌╌╌╌╌╌╌╌╌╌╌╌ the seed's tunnel, TCP port 5555 ╌╌╌╌╌╌╌╌╌╌╌ tun0",
   "10.8.0.2                                                       10.8.0.1",
 ];
-const readyTimeoutMs = 8000;
+const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
 const stopTimeoutMs = 2000;
 
 interface ServerChoices {

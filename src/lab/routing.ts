@@ -1,6 +1,6 @@
 /** The step `route`: what the client's kernel would do with a packet to the dns host, out of which table. */
 import { IpAddress } from "../base/address.ts";
-import { mainTable, type Route } from "../os/routes.ts";
+import { mainTable } from "../os/routes.ts";
 import type { Host } from "./host.ts";
 import { verify } from "./journal.ts";
 import type { RouteEntry, WireguardSteps } from "./stages/wireguard-record.ts";
@@ -28,29 +28,28 @@ export function checkRoutes(
   tunnel: string = tunnelDevice,
   destinations: readonly string[] = address.dns,
 ): WireguardSteps["route"] {
-  const names = new Map(client.config.links.list().map((link) => [link.index, link.name]));
-  const nameOf = (route: Route) => names.get(route.device ?? 0) ?? "none";
   const chosen = destinations.map((destination) => {
-    const route = client.config.routes.lookup(IpAddress.parse(destination))?.route;
-    const seen = route === undefined ? "has no route" : `chooses ${route.destination} by ${nameOf(route)}`;
-    verify(
-      route !== undefined && nameOf(route) === tunnel,
-      `the client's route to ${destination} to lead into ${tunnel}`,
-      `the kernel ${seen}`,
-    );
-    return { destination, route };
+    const answer = askRoute(client, IpAddress.parse(destination));
+    const seen = answer === undefined ? "has no route" : `chooses ${answer.destination} by ${answer.device}`;
+    const expected = `the client's route to ${destination} to lead into ${tunnel}`;
+    verify(answer?.device === tunnel, expected, `the kernel ${seen}`);
+    return answer;
   });
-  const routes = client.config.routes
+  return { routes: listRoutes(client, chosen) };
+}
+
+/** A host's main routing table, with those marked that were chosen. */
+export function listRoutes(host: Host, chosen: readonly RouteAnswer[]): RouteEntry[] {
+  const names = new Map(host.config.links.list().map((link) => [link.index, link.name]));
+  return host.config.routes
     .list({ table: mainTable })
     .filter(({ kind, destination }) => kind === "unicast" && !destination.toString().startsWith("fe80:"))
-    .map((route): RouteEntry => {
-      const isChosen = chosen.find((choice) => choice.route.destination.equals(route.destination));
-      return {
-        destination: route.destination.prefix === 0 ? "default" : route.destination.toString(),
-        via: route.via?.toString() ?? null,
-        device: nameOf(route),
-        chosenFor: isChosen?.destination ?? null,
-      };
-    });
-  return { routes };
+    .map(
+      ({ destination, via, device = 0 }): RouteEntry => ({
+        destination: destination.prefix === 0 ? "default" : destination.toString(),
+        via: via?.toString() ?? null,
+        device: names.get(device) ?? "none",
+        chosenFor: chosen.find((answer) => answer.destination === destination.toString())?.asked ?? null,
+      }),
+    );
 }

@@ -6,7 +6,7 @@ import { lastLine, leashed, type Program } from "./program.ts";
 import type { TunnelEnd, TunnelStart } from "./record.ts";
 import { tunnelDevice } from "./topology.ts";
 
-const readyTimeoutMs = 8000;
+const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
 const stopTimeoutMs = 2000;
 
 export interface RunningTunnelOptions {

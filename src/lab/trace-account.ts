@@ -45,7 +45,8 @@ function describeBytes({ bytes, fields, since, changes }: TracePoint): string[] 
   ];
 }
 
-function describeRoute({ asked, destination, prefix, via, device, source }: RouteAnswer): string {
+/** Such as `8.8.8.8 matches 8.8.8.8/32, prefix length 32: dev wg0, source 10.8.0.2`. */
+export function describeRoute({ asked, destination, prefix, via, device, source }: RouteAnswer): string {
   const how = via === null ? "" : ` via ${via}`;
   return `${asked} matches ${destination}, prefix length ${prefix}: dev ${device}${how}, source ${source ?? "none"}`;
 }

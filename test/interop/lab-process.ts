@@ -7,6 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -94,7 +95,8 @@ export async function verified(parameters: readonly string[], prefix: readonly s
   assert.deepEqual({ status, errors }, { status: 0, errors: "" });
   const record: LabRecord = JSON.parse(output);
   assert.equal(record.ok, true);
-  assert(record.milliseconds < 15_000, `${record.milliseconds} ms`);
+  const share = Math.max(1, loadavg()[0] / availableParallelism()); // of the machine, there may be less than all
+  assert(record.milliseconds < 15_000 * share, `${record.milliseconds} ms`);
   return record;
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LabRecord } from "../../src/lab/record.ts";
 import type { ClassicSteps } from "../../src/lab/stages/classic-account.ts";
+import type { PrefixSteps } from "../../src/lab/stages/prefix-account.ts";
 import type { TunSteps } from "../../src/lab/stages/tun-account.ts";
 import { requireThat } from "../requirements.ts";
 import { asNobody, canBeNobody, canUnshare, detailsOf, failure, lab, verified } from "./lab-process.ts";
@@ -45,6 +46,23 @@ describe("the lab's stages", { concurrency: 2, timeout, skip }, () => {
     assert.match(output, /^ {4}0000 {2}4500 0054 /m);
     assert.match(output, /^ {8} 8 {2}40 +IPv4 time to live +64$/m);
     assert.match(output, /says: 64 bytes from 8\.8\.8\.8: icmp_seq=1/);
+  });
+
+  for (const { who, prefix } of [
+    { who: "root", prefix: [] },
+    { who: "an ordinary user", prefix: asNobody },
+  ]) {
+    test(`prefix: one address goes through the tunnel and its neighbour does not, for ${who}`, async (t) => {
+      if (prefix === asNobody && !requireThat(t, canBeNobody(t), "it needs root and setpriv")) return;
+      checkPrefix(await verified(["--stage", "prefix"], prefix));
+    });
+  }
+
+  test("prefix: without its route 8.8.8.8 is one of the neighbours", async () => {
+    assert.match(
+      await failure(["--stage", "prefix", "--break", "route"]),
+      /step choice failed: .*length 32 by wg0 for 8\.8\.8\.8, but it chooses 8\.0\.0\.0\/8 by eth0$/m,
+    );
   });
 
   test("classic: the seed's VPN works, says the seed's lines, and is read by whoever is on the way", async () => {
@@ -120,4 +138,30 @@ function checkClassic(record: LabRecord): void {
   const { packets, fromDevice, fields } = detail("plaintext");
   assert(fromDevice >= 3 && packets >= fromDevice);
   assert.equal(fields.find(({ name }) => name === "destination")?.value, "8.8.8.8");
+}
+
+function checkPrefix(record: LabRecord): void {
+  const detail = detailsOf<PrefixSteps>(record);
+  assert.deepEqual(detail("table").matching.toSorted(), ["0.0.0.0/0", "8.0.0.0/8", "8.8.8.8/32"]);
+  const chosen = (name: "choice" | "without" | "again") =>
+    detail(name).answers.map(({ asked, destination, prefix, device }) => `${asked} ${destination} ${prefix} ${device}`);
+  const others = [
+    "8.8.4.4 8.0.0.0/8 8 eth0",
+    "2001:4860:4860::8844 2001:4860::/32 32 eth0",
+    "203.0.113.10 0.0.0.0/0 0 eth0",
+    "2001:db8:2::10 ::/0 0 eth0",
+  ];
+  const narrow = ["8.8.8.8 8.8.8.8/32 32 wg0", "2001:4860:4860::8888 2001:4860:4860::8888/128 128 wg0"];
+  const wide = ["8.8.8.8 8.0.0.0/8 8 eth0", "2001:4860:4860::8888 2001:4860::/32 32 eth0"];
+  assert.deepEqual(chosen("choice"), [...narrow, ...others]);
+  assert.deepEqual(chosen("without"), [...wide, ...others]);
+  assert.deepEqual(chosen("again"), chosen("choice"));
+  const paths = (name: "paths" | "without") =>
+    detail(name).paths.map(({ inTunnel, outside, seenFrom, replies }) => [inTunnel, outside, seenFrom, replies]);
+  const beside = [
+    [0, 2, "198.51.100.2", 2],
+    [0, 2, "2001:db8:1::2", 2],
+  ];
+  assert.deepEqual(paths("paths"), [[2, 0, "203.0.113.10", 2], [2, 0, "2001:db8:2::10", 2], ...beside]);
+  assert.deepEqual(paths("without"), [...beside, ...beside]);
 }

@@ -7,8 +7,8 @@ export const wireguardAccounts: StagePlan<WireguardSteps>["accounts"] = {
   direct: ({ ping, seenFrom }) => ({
     summary: `without a tunnel ${ping.destination} answers too, and sees the home router: ${seenFrom}`,
   }),
-  server: (start) => ({ summary: `${tunnel(start)}, forwards, NAT44 and NAT66` }),
-  client: (start) => ({ summary: tunnel(start) }),
+  server: (start) => ({ summary: `${tunnelLine(start)}, forwards, NAT44 and NAT66` }),
+  client: (start) => ({ summary: tunnelLine(start) }),
   route: ({ routes }) => ({
     summary: "the client's routing table, and what its kernel chooses",
     evidence: routes.map(routeLine),
@@ -50,7 +50,8 @@ export const wireguardAccounts: StagePlan<WireguardSteps>["accounts"] = {
   }),
 };
 
-function tunnel({ addresses, port, mtu, aead, readyMs }: TunnelStart): string {
+/** A tunnel that is ready. */
+export function tunnelLine({ addresses, port, mtu, aead, readyMs }: TunnelStart): string {
   return `wg0 ${addresses.join(", ")}; UDP ${port}, MTU ${mtu}, cipher ${aead}, ready in ${readyMs} ms`;
 }
 
