@@ -2,7 +2,7 @@
  * The file of `--pcap`: what was seen inside and outside, each interface as its own, for tcpdump and Wireshark. It may
  * hold whatever people send, so only its owner can read it, and it takes nobody's place unless told to.
  */
-import { closeSync, constants, ftruncateSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, lstatSync, openSync, rmSync, writeSync } from "node:fs";
 import { getSystemErrorMessage } from "node:util";
 import { VpnError } from "../base/errors.ts";
 import { enhancedPacket, interfaceDescription, sectionHeader } from "../packet/pcapng.ts";
@@ -21,7 +21,7 @@ export class CaptureFile implements Disposable {
   constructor(path: string, force: boolean) {
     this.path = path;
     try {
-      if (force) rmSync(path, { force: true });
+      if (force) removeFile(path);
       this.#fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
     } catch (error) {
       throw explain(error, path);
@@ -67,11 +67,17 @@ export class CaptureFile implements Disposable {
   }
 }
 
+/** Takes away what is in the way: the file or the link of this name, never a device or a folder. */
+function removeFile(path: string): void {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found?.isFile() === true || found?.isSymbolicLink() === true) rmSync(path);
+}
+
 function explain(error: unknown, path: string): VpnError {
   const { code, errno } = error as NodeJS.ErrnoException;
   if (code === "EEXIST") {
     return new VpnError("name-taken", `${path} exists`, {
-      remedy: "choose another file, or add --force",
+      remedy: "choose another file, or add --force where it is one",
       cause: error,
     });
   }

@@ -69,7 +69,8 @@ function peer({ peer: choice, direction }: Journey): string[] {
 }
 
 function describeOutside({ carrier, candidates, inside, isSuperPacket, direction }: Journey): string[] {
-  if (carrier === undefined) return isSuperPacket ? [] : [`no message was seen ${direction} that fits`];
+  if (carrier === undefined)
+    return isSuperPacket ? [] : [`no message that fits was seen ${direction === "out" ? "going out" : "coming in"}`];
   const { sighting, message } = carrier;
   const elapsedMs = Math.abs(sighting.at - inside.at).toFixed(2);
   const padding = message.length - Data.overhead - inside.length;

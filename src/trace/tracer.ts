@@ -23,8 +23,9 @@ import { millisecondsOf, type VantagePoint, VantagePoints } from "./vantage-poin
 const lookEveryMs = 100;
 /** Of what was seen at one look, so many packets are taken apart; echoes first. */
 const shownPerLook = 2;
-/** How often the tunnel is asked for its peers: they move, and are added. */
+/** How often the tunnel is asked for its peers: they move, and are added. Less often where it has many to tell of. */
 const askEveryMs = 5000;
+const waitsPerAsk = 50;
 /** Echo requests kept for their replies. */
 const longestMemory = 64;
 /** Bytes to which packets are cut. */
@@ -97,14 +98,15 @@ export class Tracer implements Disposable {
 
   /** Looks until `signal` fires or enough was seen. Throws `not-available` when the interface goes away. */
   async run(signal: AbortSignal): Promise<TraceSummary> {
-    let lastAsked = performance.now();
+    let nextAsk = performance.now() + askEveryMs;
     while (!signal.aborted && this.#wanted > 0) {
       await pause(lookEveryMs, signal);
       this.#look();
-      if (performance.now() - lastAsked < askEveryMs) continue;
-      lastAsked = performance.now();
       this.#requireInterface();
+      const now = performance.now();
+      if (now < nextAsk) continue;
       this.#learn(await describeTunnel(this.#options.device));
+      nextAsk = performance.now() + Math.max(askEveryMs, waitsPerAsk * (performance.now() - now));
     }
     if (signal.aborted) for (const match of this.#matcher.finish().slice(0, shownPerLook)) this.#show(match);
     return this.#summary();
@@ -137,7 +139,7 @@ export class Tracer implements Disposable {
       if (point.side === "inside") this.#noteInside(point, packet);
       else this.#noteOutside(point, packet);
     }
-    const matches = this.#matcher.settle(wallClock());
+    const matches = this.#matcher.settle(Date.now());
     matches.sort((a, b) => Number(b.inside.isEcho) - Number(a.inside.isEcho));
     for (const match of matches.splice(0, Math.min(shownPerLook, this.#wanted))) this.#show(match);
     this.#passedOver += matches.length;
@@ -267,11 +269,6 @@ function echoKey(packet: Uint8Array, kind: "request" | "reply"): string | undefi
   const [asker, asked] =
     kind === "request" ? [summary.source, summary.destination] : [summary.destination, summary.source];
   return `${asker} ${asked} ${summary.body.subarray(4, 8).join(".")}`;
-}
-
-/** The clock of the kernel's capture times. */
-function wallClock(): number {
-  return performance.timeOrigin + performance.now();
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

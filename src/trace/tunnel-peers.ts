@@ -13,9 +13,12 @@ export interface PeerChoice {
 export class TunnelPeers {
   readonly #peers: readonly PeerDescription[];
   readonly #trie: AllowedIps;
+  /** As the tunnel writes them, which is how a network is written. */
+  readonly #allowed: readonly ReadonlySet<string>[];
 
   constructor({ peers }: TunnelDescription) {
     this.#peers = peers;
+    this.#allowed = peers.map(({ allowedIps }) => new Set(allowedIps));
     const prefixes = peers.reduce((sum, { allowedIps }) => sum + allowedIps.length, 0);
     this.#trie = new AllowedIps(new Int32Array((2 * prefixes + 2) * allowedIpsNodeWords));
     for (const [id, { allowedIps }] of peers.entries()) {
@@ -30,19 +33,22 @@ export class TunnelPeers {
 
   /** The peer's endpoint, found fast; `undefined` where it is nobody's address or the peer has none. */
   endpointOf(address: string): string | undefined {
-    return this.#peerOf(IpAddress.parse(address))?.endpoint?.replace(/%[^\]]*/, ""); // the scope is not in a packet
+    return this.#peers[this.#idOf(IpAddress.parse(address))]?.endpoint?.replace(/%[^\]]*/, ""); // the scope is not in a packet
   }
 
   choose(address: string): PeerChoice | undefined {
     const wanted = IpAddress.parse(address);
-    const peer = this.#peerOf(wanted);
-    if (peer === undefined) return undefined;
-    const covering = peer.allowedIps.map(Cidr.parse).filter((allowed) => allowed.contains(wanted));
-    const longest = covering.reduce((best, allowed) => (allowed.prefix > best.prefix ? allowed : best));
-    return { publicKey: peer.publicKey, allowedIp: longest.toString(), endpoint: peer.endpoint };
+    const id = this.#idOf(wanted);
+    if (id < 0) return undefined;
+    const { publicKey, endpoint } = this.#peers[id];
+    for (let prefix = wanted.bits; prefix >= 0; prefix--) {
+      const allowedIp = new Cidr(wanted, prefix).network.toString();
+      if (this.#allowed[id].has(allowedIp)) return { publicKey, allowedIp, endpoint };
+    }
+    return undefined;
   }
 
-  #peerOf(address: IpAddress): PeerDescription | undefined {
-    return this.#peers[this.#trie.lookup(address.bytes, 0, address.family)];
+  #idOf(address: IpAddress): number {
+    return this.#trie.lookup(address.bytes, 0, address.family);
   }
 }

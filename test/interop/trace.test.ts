@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
-import type { Outcome, Program } from "./machine.ts";
+import { Machine, type Outcome, type Program } from "./machine.ts";
 import { within } from "./patience.ts";
 import { ping } from "./ping.ts";
 import { TracedPair } from "./traced-pair.ts";
@@ -128,7 +128,7 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
       );
     }
     const end = endOf(await interrupt(trace));
-    assert.deepEqual([end.shown, end.matched], [4, 4]);
+    assert.equal(end.matched, 4); // of more that may be shown: IPv6 looks for neighbours and routers by itself
     assert.deepEqual(
       end.points.map(({ side, device, dropped }) => [side, device, dropped]),
       [
@@ -136,7 +136,7 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
         ["outside", "eth0", 0],
       ],
     );
-    assert.equal(end.points[1].seen, 4);
+    assert.ok(end.points[1].seen >= 4);
   });
 
   test("shows a handshake, and says all of it to people", async (t) => {
@@ -159,7 +159,7 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     await trace.line(/^ {3}answers \d+ after [0-9.]+ ms; since then:$/);
     await trace.line(/^ {6}ICMP type 8 \(echo request\) → 0 \(echo reply\)$/);
     const { stdout } = await interrupt(trace);
-    assert.match(stdout, /^inside, .*: 2 seen, 0 of them not captured for want of room\noutside, eth0: 4 seen/m);
+    assert.match(stdout, /^inside, .*: \d+ seen, 0 of them not captured for want of room\noutside, eth0: \d+ seen/m);
   });
 
   test("keeps what it saw in a file of its owner's that tcpdump reads, and replaces none unasked", async (t) => {
@@ -172,11 +172,19 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     const outcome = await within(5000, "the end after two packets", trace.outcome);
     assert.equal(outcome.code, 0, outcome.stderr);
     assert.equal(endOf(outcome).shown, 2);
-    assert.equal(endOf(outcome).pcap?.packets, 6);
+    const { packets = 0 } = endOf(outcome).pcap ?? {};
+    assert.ok(packets >= 6, `${packets} packets`); // and what IPv6 sends by itself
     assert.equal(statSync(file).mode & 0o777, 0o600);
 
-    const again = await pair.left.start(warrenCommand([], "trace", pair.names.left, "--pcap", file)).outcome;
-    assert.deepEqual([again.code, again.stderr], [1, `warren: ${file} exists: choose another file, or add --force\n`]);
+    const refused = (...parameters: string[]) => {
+      const program = pair.left.start(warrenCommand([], "trace", pair.names.left, "--pcap", ...parameters));
+      return within(5000, "the trace to be refused", program.outcome);
+    };
+    const again = await refused(file);
+    assert.equal(again.code, 1);
+    assert.equal(again.stderr, `warren: ${file} exists: choose another file, or add --force where it is one\n`);
+    assert.match((await refused("/dev/null", "--force")).stderr, /^warren: \/dev\/null exists/);
+    assert.equal(statSync("/dev/null").isCharacterDevice(), true);
     const target = join(folder, "precious");
     writeFileSync(target, "precious", { mode: 0o644 });
     const link = join(folder, "link.pcapng");
@@ -193,7 +201,7 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     assert.match(read, /IP 10\.8\.0\.2 > 10\.8\.0\.1: ICMP echo reply/);
     assert.match(read, /IP 192\.0\.2\.1\.5001 > 192\.0\.2\.2\.5002: UDP, length 148$/m);
     assert.match(read, /IP 192\.0\.2\.1\.5001 > 192\.0\.2\.2\.5002: UDP, length 128$/m);
-    assert.equal(read.trim().split("\n").length, 6);
+    assert.equal(read.trim().split("\n").length, packets);
   });
 
   test("passes over most of a TCP stream, in bounded memory, and counts it", async (t) => {
@@ -203,7 +211,7 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     const file = join(temporaryFolder(t), "stream.pcapng");
     const trace = await pair.trace("left", "--json", "--pcap", file);
     const before = trace.residentBytes;
-    const bytes = String(200 * megabyte);
+    const bytes = String(100 * megabyte);
     const server = pair.right.start([...transferProgram, "serve", "7000", bytes]);
     await server.line(/listening/);
     const client = pair.left.start([...transferProgram, "connect", inside.right[4], "7000", bytes]);
@@ -244,8 +252,8 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
   for (const [what, parameters, expected, complaint] of wrong) {
     test(`refuses ${what} in one line`, async (t) => {
       if (!requireNamespaces(t)) return;
-      using pair = await TracedPair.open();
-      const { code, stderr } = await pair.left.start(warrenCommand([], "trace", ...parameters)).outcome;
+      using host = new Machine();
+      const { code, stderr } = await host.start(warrenCommand([], "trace", ...parameters)).outcome;
       assert.match(stderr, complaint);
       assert.equal(code, expected);
     });
