@@ -14,7 +14,7 @@ import type { Host } from "../host.ts";
 import { type Journal, round, verify } from "../journal.ts";
 import { SlowLink } from "../slow-link.ts";
 import { defineStage, type Stage } from "../stage.ts";
-import { meterStream } from "../stream-meter.ts";
+import { meterStreamDuring } from "../stream-meter.ts";
 import { reassembleStreams, type TcpStream } from "../stream-reassembly.ts";
 import { address, drawing, topology, tunnelDevice } from "../topology.ts";
 import { makeTunnelConfigs } from "../tunnel-config.ts";
@@ -28,7 +28,6 @@ const overhead = 20 + 8 + 32;
 const padding = 16;
 const way = { delayMs: 20, bitsPerSecond: 20_000_000, queueBytes: 50_000 } as const;
 const loseOneIn = 100;
-const streamMs = 1500;
 const probes = { idle: 12, loaded: 48 } as const;
 /** TCP in TCP is this much slower for the packets beside it at least, or the stage has shown nothing; it is more like 20. */
 const leastTimes = 2;
@@ -186,7 +185,8 @@ async function load(bench: Workbench, link: SlowLink, device: string): Promise<L
   using _loss = link.lose(loseOneIn); // from here on: a lost probe would only cost time before
   using inside = client.capture(device);
   using cable = client.capture("eth0");
-  const [stream, loaded] = await Promise.all([meterStream(bench, streamMs), measureLatency(bench, probes.loaded)]);
+  const probe = () => measureLatency(bench, probes.loaded);
+  const { stream, result: loaded } = await meterStreamDuring(bench, probe);
   const inner = streamTo(inside, address.dns[0]);
   const outer = streamTo(cable, address.server[0], classicPort);
   verify(inner !== undefined, "a TCP stream in the tunnel", `there is none on ${device}`);

@@ -136,7 +136,8 @@ function watchClock(): ReplaySteps["clock"] {
     verify(message !== undefined, "a message to hold up", "there is no session");
     late.pass(seconds * 1000);
     const reason = late.inject(message) ?? null;
-    verify((reason !== null) === isDead, `a session of ${seconds} s to be ${isDead ? "over" : "alive"}`, `${reason}`);
+    const seen = reason === null ? "the message was taken" : `the message was dropped: ${reason}`;
+    verify((reason !== null) === isDead, `a session of ${seconds} s to be ${isDead ? "over" : "alive"}`, seen);
     return { seconds, reason };
   });
   const { delivered: packets } = pair;
