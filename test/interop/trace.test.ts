@@ -183,8 +183,10 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     const again = await refused(file);
     assert.equal(again.code, 1);
     assert.equal(again.stderr, `warren: ${file} exists: choose another file, or add --force where it is one\n`);
-    assert.match((await refused("/dev/null", "--force")).stderr, /^warren: \/dev\/null exists/);
-    assert.equal(statSync("/dev/null").isCharacterDevice(), true);
+    const pipe = join(folder, "pipe");
+    await pair.left.run("mkfifo", pipe);
+    assert.match((await refused(pipe, "--force")).stderr, /^warren: \S+\/pipe exists/);
+    assert.equal(statSync(pipe).isFIFO(), true);
     const target = join(folder, "precious");
     writeFileSync(target, "precious", { mode: 0o644 });
     const link = join(folder, "link.pcapng");

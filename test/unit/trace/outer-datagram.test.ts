@@ -70,6 +70,17 @@ for (const length of [128, 1452]) {
   });
 }
 
+test("a message that contains what begins another, but not the next, is one", () => {
+  for (const stranger of [dataMessage(40, 48), dataMessage(42, 48), dataMessage(41, 48, 7)]) {
+    const message = dataMessage(40, 128);
+    message.set(stranger, 64);
+    assert.deepEqual(
+      read(datagram(message))?.messages.map(({ length }) => length),
+      [128],
+    );
+  }
+});
+
 test("of more than a few messages in one packet none is told from the other", () => {
   const payload = concatBytes(...Array.from({ length: 20 }, (_, i) => dataMessage(i, 128)));
   const found = read(datagram(payload));
