@@ -46,6 +46,8 @@ export interface Stage {
   readonly topology: Topology;
   readonly breakages: readonly string[];
   readonly modes: readonly Mode[];
+  /** The names of all steps that it can have, besides the first and the last. */
+  readonly steps: readonly string[];
   account(step: VerifiedStep): Account;
   run(bench: Workbench, journal: Journal<StepDetails>): Promise<void>;
 }
@@ -59,6 +61,7 @@ export function defineStage<D extends StepDetails>(plan: StagePlan<D>): Stage {
     topology,
     breakages,
     modes: ["proof", ...modes],
+    steps: Object.keys(accounts),
     account: (step) => (accounts as Readonly<Record<string, (detail: unknown) => Account>>)[step.name](step.detail),
     run: (bench, journal) => plan.run(bench, journal as unknown as Journal<D>),
   };

@@ -11,9 +11,10 @@ import { availableParallelism, loadavg } from "node:os";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { LabRecord } from "../../src/lab/record.ts";
+import type { LabRecord, StepRecord } from "../../src/lab/record.ts";
 
 export const main: string = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const documentation = readFileSync(new URL("../../docs/lab.md", import.meta.url), "utf8");
 const markVariable = "WARREN_TEST_MARK";
 
 export const asNobody: readonly string[] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
@@ -96,8 +97,20 @@ export async function verified(parameters: readonly string[], prefix: readonly s
   const record: LabRecord = JSON.parse(output);
   assert.equal(record.ok, true);
   const share = Math.max(1, loadavg()[0] / availableParallelism()); // of the machine, there may be less than all
+  for (const step of record.steps) checkDocumented(record.stage, step);
   assert(record.milliseconds < 15_000 * share, `${record.milliseconds} ms`);
   return record;
+}
+
+/** Every field of a step's detail is named in docs/lab.md, in a row about a step of this name. */
+function checkDocumented(stage: string, { name, ...step }: StepRecord): void {
+  assert(step.ok);
+  const rows = documentation
+    .split("\n")
+    .filter((line) => line.startsWith("|") && line.split("|")[1].includes(`\`${name}\``))
+    .join("\n");
+  for (const field of Object.keys(step.detail as object))
+    assert(rows.includes(`\`${field}\``), `docs/lab.md names ${field} of ${name} in ${stage}`);
 }
 
 /** Runs a stage that must fail, and returns the one line with which it does. */
