@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, existsSync, lstatSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,7 +158,11 @@ test("a client that leaves in the middle does no harm", async (t) => {
 test("its removal by another hand is noticed, and another's socket is left alone", async (t) => {
   const folder = emptyFolder(t);
   const socket = await open(t, folder);
-  chmodSync(socket.path, 0o600); // touched is not removed
+  const watcher = watch(socket.path);
+  t.after(() => watcher.close());
+  const touched = once(watcher, "change").then(() => "touched");
+  chmodSync(socket.path, 0o600);
+  assert.equal(await Promise.race([socket.removed, touched]), "touched");
   rmSync(socket.path);
   await socket.removed;
   const next = await open(t, folder);

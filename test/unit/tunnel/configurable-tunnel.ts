@@ -12,8 +12,9 @@ type Configured = ConversationOptions["tunnel"];
 export class ConfigurableTunnel implements Configured {
   port = 0;
   mark = 0;
+  maximumPeers = 20_000;
   privateKey: PrivateKey | undefined;
-  /** What was asked of it, in order. */
+  /** What was asked of it, in order: with how many allowed IPs, and how many other settings. */
   readonly calls: string[] = [];
   readonly #peers = new Map<string, PeerState>();
 
@@ -47,7 +48,9 @@ export class ConfigurableTunnel implements Configured {
   }
 
   addPeer(options: Parameters<Configured["addPeer"]>[0]): void {
-    this.calls.push(`addPeer ${options.allowedIps.length}`);
+    this.#note("addPeer", options);
+    if (this.publicKey?.equals(options.publicKey) === true) throw new VpnError("invalid-configuration", "our own key");
+    if (this.#peers.size >= this.maximumPeers) throw new VpnError("not-available", "there is no room");
     this.#peers.set(options.publicKey.hex, {
       publicKey: options.publicKey,
       presharedKey: new PresharedKey((options.presharedKey ?? PresharedKey.none).bytes),
@@ -61,7 +64,7 @@ export class ConfigurableTunnel implements Configured {
   }
 
   updatePeer(key: PublicKey, change: Parameters<Configured["updatePeer"]>[1]): void {
-    this.calls.push(`updatePeer ${change.allowedIps?.length} ${change.removedAllowedIps?.length}`);
+    this.#note("updatePeer", change);
     const peer = this.#peers.get(key.hex);
     if (peer === undefined) throw new Error("no such peer");
     const { presharedKey, endpoint, persistentKeepaliveSeconds, allowedIps = [], removedAllowedIps = [] } = change;
@@ -100,6 +103,11 @@ export class ConfigurableTunnel implements Configured {
   put(number: number, state: { endpoint?: Endpoint; lastHandshakeAt?: number; sentBytes?: number }): void {
     const peer = this.#peers.get(peerKey(number));
     if (peer !== undefined) this.#peers.set(peerKey(number), { ...peer, ...state });
+  }
+
+  #note(call: string, { allowedIps = [], endpoint, presharedKey, persistentKeepaliveSeconds }: TunnelPeerChange): void {
+    const settings = [endpoint, presharedKey, persistentKeepaliveSeconds].filter((setting) => setting !== undefined);
+    this.calls.push(`${call} ${allowedIps.length} ${settings.length}`);
   }
 
   #claim(allowedIps: readonly Cidr[]): Cidr[] {
