@@ -36,6 +36,7 @@ describe("warren lab --shell", { concurrency: 2, timeout, skip }, () => {
           "echo devices: $(ls /proc/sys/net/ipv4/conf | tr '\\n' ' ')",
           `"$NODE" -e 'require("dns").lookup("server", 4, (_, found) => console.log("node:", found))'`,
           "echo warren: $(warren --version)",
+          "yes | head -n 1 >/dev/null", // which says something where SIGPIPE is ignored
           "exit 7",
         ].join("\n"),
       );
