@@ -6,6 +6,8 @@ import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
 import type { Tunnel } from "../tunnel/tunnel.ts";
+import { ReloadSignal } from "./reload-signal.ts";
+import type { ServiceManager } from "./service-manager.ts";
 
 interface UpOptions {
   readonly foreground?: boolean;
@@ -45,7 +47,9 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const { name, path, config, remarks } = readConfig(where);
   for (const remark of remarks) log(remark);
   const lan = options.killSwitchLan === true;
-  const end = signalled(); // from here on: an end asked for while the tunnel comes up is an orderly one, too
+  const hangsUp = path === undefined || process.stdin.isTTY;
+  using reloading = hangsUp ? undefined : new ReloadSignal();
+  const end = signalled(hangsUp); // from here on: an end asked for while the tunnel comes up is an orderly one, too
   const managed = await ManagedTunnel.open({
     name: chooseTunnelName(options.name ?? name),
     config,
@@ -59,7 +63,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const manager = new ServiceManager();
   announce(managed.tunnel, options);
   manager.ready();
-  using _reloading = path === undefined ? undefined : reloadOnHangUp(managed, path, manager);
+  if (path !== undefined) reloading?.begin(() => reload(managed, path, manager));
   if (inBackground()) await leaveCaller();
   const failure = await Promise.race([managed.tunnel.failure, end.signal]);
   manager.stopping();
@@ -72,25 +76,12 @@ async function up(where: string, options: UpOptions): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-/** Where there is no terminal to hang up, SIGHUP asks for the file to be read again. One reload waits for the other. */
-function reloadOnHangUp(
-  managed: ManagedTunnel,
-  path: string,
-  manager: { reloading(): void; ready(): void },
-): Disposable {
-  let last = Promise.resolve();
-  const reload = async () => {
-    manager.reloading();
-    const failure = await tryReload(managed, path);
-    if (failure !== undefined) log(`not reloaded: ${failure}`);
-    managed.noteReload(failure);
-    manager.ready();
-  };
-  const onHangUp = () => {
-    last = last.then(reload);
-  };
-  process.on("SIGHUP", onHangUp);
-  return { [Symbol.dispose]: () => void process.off("SIGHUP", onHangUp) };
+async function reload(managed: ManagedTunnel, path: string, manager: ServiceManager): Promise<void> {
+  manager.reloading();
+  const failure = await tryReload(managed, path);
+  if (failure !== undefined) log(`not reloaded: ${failure}`);
+  managed.noteReload(failure);
+  manager.ready();
 }
 
 /** Why not, in the operator's words; `undefined` where all is well. */
@@ -128,11 +119,11 @@ function announce(tunnel: Tunnel, { json, foreground }: UpOptions): void {
 
 /**
  * Resolves, and aborts what is under way, on the first signal that asks for an end. A second one is left to its default:
- * an end without cleaning up.
+ * an end without cleaning up. `hangsUp` says that SIGHUP asks for an end, too: that of the terminal.
  */
-function signalled(): { readonly signal: Promise<undefined>; readonly abort: AbortSignal } {
+function signalled(hangsUp: boolean): { readonly signal: Promise<undefined>; readonly abort: AbortSignal } {
   const controller = new AbortController();
-  const names = ["SIGINT", "SIGTERM", "SIGQUIT", ...(process.stdin.isTTY ? (["SIGHUP"] as const) : [])] as const;
+  const names = ["SIGINT", "SIGTERM", "SIGQUIT", ...(hangsUp ? (["SIGHUP"] as const) : [])] as const;
   const signal = new Promise<undefined>((resolve) => {
     const end = () => {
       controller.abort();
