@@ -3,7 +3,7 @@ import type { Cidr, Endpoint } from "../../../src/base/address.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { PresharedKey, PrivateKey, PublicKey } from "../../../src/base/keys.ts";
 import { native } from "../../../src/crypto/native.ts";
-import type { PeerState } from "../../../src/tunnel/tunnel.ts";
+import type { PeerState, TunnelPeerChange } from "../../../src/tunnel/tunnel.ts";
 import type { TunnelStatus } from "../../../src/tunnel/tunnel-status.ts";
 import type { ConversationOptions } from "../../../src/tunnel/uapi.ts";
 
