@@ -65,6 +65,11 @@ interface Run {
 async function runQuick(t: TestContext, program: string, name: string, table: string): Promise<Run> {
   using host = new Machine();
   using other = new Machine();
+  using undo = new DisposableStack();
+  undo.defer(() => {
+    const link = host.config.links.find(name);
+    if (link !== undefined) host.config.links.delete(link.index); // ends the daemon of a test that failed
+  });
   host.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace: other.namespace.fd });
   host.setUp("eth0", "10.0.0.1/24", "fd00::1/64");
   other.setUp("eth0", "10.0.0.2/24", "fd00::2/64");
