@@ -197,3 +197,17 @@ test("the answer leaves from the address that was spoken to", { timeout }, async
     assert.equal(await pair.endpointAt("second"), endpoint);
   }
 });
+
+test("an endpoint may be link-local, with the interface as its scope", { timeout }, async (t) => {
+  if (!isReady(t)) return;
+  const pair = await overCable(t);
+  pair.hosts.first.namespace.run(() => Sysctl.set("net/ipv6/conf/eth0/accept_dad", 0));
+  pair.hosts.second.namespace.run(() => Sysctl.set("net/ipv6/conf/eth0/accept_dad", 0));
+  pair.hosts.first.setUp("eth0", "fe80::1/64");
+  pair.hosts.second.setUp("eth0", "fe80::2/64");
+  await pair.setPeer("first", "endpoint", "[fe80::2%eth0]:20000");
+  assert.equal(await pair.endpointAt("first"), "[fe80::2%eth0]:20000");
+  await pair.reach("first", 4);
+  assert.match(await pair.endpointAt("second"), /^\[fe80::[0-9a-f:]+%eth0\]:10000$/);
+  await pair.reach("second", 6);
+});
