@@ -89,7 +89,7 @@ function leaks(captures: readonly PacketSocket[]): string[] {
   );
 }
 
-describe("a full tunnel with a kill switch", { timeout: 120_000, concurrency: true }, () => {
+describe("a full tunnel with a kill switch", { timeout: 240_000, concurrency: true }, () => {
   test("and DNS inside finds its server again, which has changed its address, within 30 s", async (t) => {
     if (!isReady(t)) return;
     using undo = new DisposableStack();

@@ -51,7 +51,7 @@ function isReady(t: TestContext): boolean {
 }
 
 test("a full tunnel with DNS comes up with what the unit leaves it, and goes without a trace", {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   if (!isReady(t)) return;
   using network = new FullTunnelNetwork();
@@ -68,7 +68,7 @@ test("a full tunnel with DNS comes up with what the unit leaves it, and goes wit
   assert.deepEqual(difference(before, await host.state()), {});
 });
 
-test("a configuration with hooks is refused, and the remedy is the unit's drop-in", { timeout: 60_000 }, async (t) => {
+test("a configuration with hooks is refused, and the remedy is the unit's drop-in", { timeout: 240_000 }, async (t) => {
   if (!isReady(t)) return;
   using network = new FullTunnelNetwork();
   const { host } = network;
