@@ -2,12 +2,15 @@
  * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP has it read its file
  * again.
  */
+import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
 import type { Tunnel } from "../tunnel/tunnel.ts";
 import { ReloadSignal } from "./reload-signal.ts";
 import type { ServiceManager } from "./service-manager.ts";
+
+const standardInput = 0;
 
 interface UpOptions {
   readonly foreground?: boolean;
@@ -34,7 +37,7 @@ export function upCommand(program: Command): void {
 }
 
 async function up(where: string, options: UpOptions): Promise<void> {
-  const { inBackground, leaveCaller, runInBackground } = await import("./background.ts");
+  const { inBackground, runInBackground } = await import("./background.ts");
   if (options.foreground !== true && !inBackground()) {
     process.exitCode = await runInBackground({ readsInput: where === "-", keepsLog: true });
     return;
@@ -43,11 +46,10 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const { serveControl } = await import("../api/control-socket.ts");
   const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
-  const { ServiceManager } = await import("./service-manager.ts");
   const { name, path, config, remarks } = readConfig(where);
   for (const remark of remarks) log(remark);
   const lan = options.killSwitchLan === true;
-  const hangsUp = path === undefined || process.stdin.isTTY;
+  const hangsUp = path === undefined || isatty(standardInput);
   using reloading = hangsUp ? undefined : new ReloadSignal();
   const end = signalled(hangsUp); // from here on: an end asked for while the tunnel comes up is an orderly one, too
   const managed = await ManagedTunnel.open({
@@ -60,20 +62,45 @@ async function up(where: string, options: UpOptions): Promise<void> {
     log,
     signal: end.abort,
   });
-  const manager = new ServiceManager();
-  announce(managed.tunnel, options);
-  manager.ready();
-  if (path !== undefined) reloading?.begin(() => reload(managed, path, manager));
-  if (inBackground()) await leaveCaller();
-  const failure = await Promise.race([managed.tunnel.failure, end.signal]);
-  manager.stopping();
+  const failure = await stayUp(managed, path, options, { end: end.signal, reloading });
   const status = managed.tunnel.status();
   try {
     await managed.close();
+  } catch (error) {
+    if (failure === undefined) throw error;
+    log(error instanceof VpnError ? error.line : String(error));
   } finally {
     if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
   }
   if (failure !== undefined) throw failure;
+}
+
+interface Wishes {
+  readonly end: Promise<undefined>;
+  readonly reloading: ReloadSignal | undefined;
+}
+
+/** Resolves when the tunnel is to end: with what it failed of, or with nothing where somebody wished so. */
+async function stayUp(
+  managed: ManagedTunnel,
+  path: string | undefined,
+  options: UpOptions,
+  { end, reloading }: Wishes,
+): Promise<unknown> {
+  const { inBackground, leaveCaller } = await import("./background.ts");
+  const { ServiceManager } = await import("./service-manager.ts");
+  const manager = new ServiceManager();
+  try {
+    announce(managed.tunnel, options);
+    manager.ready();
+    if (path !== undefined) reloading?.begin(() => reload(managed, path, manager));
+    if (inBackground()) await leaveCaller();
+    return await Promise.race([managed.tunnel.failure, end]);
+  } catch (error) {
+    return error;
+  } finally {
+    manager.stopping();
+  }
 }
 
 async function reload(managed: ManagedTunnel, path: string, manager: ServiceManager): Promise<void> {

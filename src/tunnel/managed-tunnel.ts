@@ -47,6 +47,7 @@ export class ManagedTunnel {
   #tunnel: Tunnel | undefined;
   #services: AsyncDisposable | undefined;
   #persistence: Disposable | undefined;
+  #reloading: Promise<void> | undefined;
   /** The name servers outside; those of now until the tunnel brings its own. */
   #resolvers: () => readonly Endpoint[] = () => [];
 
@@ -79,10 +80,29 @@ export class ManagedTunnel {
   }
 
   /**
-   * Goes over to a changed configuration without ending sessions. Throws a `VpnError` that says why not; then everything
-   * is as it was.
+   * Goes over to a changed configuration without ending sessions; one at a time. Throws a `VpnError` that says why not;
+   * then everything is as it was.
    */
-  async reload(config: ConfigFile): Promise<void> {
+  reload(config: ConfigFile): Promise<void> {
+    const reloading = this.#reload(config);
+    this.#reloading = reloading.catch(() => undefined); // whoever asked for it hears of it
+    return reloading;
+  }
+
+  /** Ends it: PreDown, SaveConfig, the tunnel, what was done to the host, PostDown. Throws what could not be undone. */
+  async close(): Promise<void> {
+    await this.#reloading;
+    const failures = await this.#undo({ saves: true, keepsKillSwitch: false });
+    for (const failure of failures.slice(1)) this.#options.log(describe(failure));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Answers `warren reload`, which waits for it. */
+  noteReload(failure: string | undefined): void {
+    this.#journal.noteReload(failure);
+  }
+
+  async #reload(config: ConfigFile): Promise<void> {
     const { tunnel } = this;
     const former = this.#config.interface;
     const next = config.interface;
@@ -111,18 +131,6 @@ export class ManagedTunnel {
     this.#config = config;
     this.#persist();
     if (hooks.length > 0 || next.hooks.preDown.length + next.hooks.postDown.length > 0) this.#noteHooks();
-  }
-
-  /** Ends it: PreDown, SaveConfig, the tunnel, what was done to the host, PostDown. Throws what could not be undone. */
-  async close(): Promise<void> {
-    const failures = await this.#undo({ saves: true, keepsKillSwitch: false });
-    for (const failure of failures.slice(1)) this.#options.log(describe(failure));
-    if (failures.length > 0) throw failures[0];
-  }
-
-  /** Answers `warren reload`, which waits for it. */
-  noteReload(failure: string | undefined): void {
-    this.#journal.noteReload(failure);
   }
 
   async #open(): Promise<void> {
