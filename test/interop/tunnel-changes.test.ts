@@ -59,7 +59,7 @@ test("a port that is taken leaves the old one working", { timeout }, async (t) =
 
 test("a new private key ends the sessions, and removes the peer that has it", { timeout }, async (t) => {
   if (!isReady(t)) return;
-  await using tunnels = await TwoTunnels.open();
+  await using tunnels = await TwoTunnels.open(() => ({ maximumPeers: 2 }));
   const { left, right } = tunnels;
   await tunnels.answers("left");
   const other = new PrivateKey(randomBytes(32));
@@ -71,6 +71,7 @@ test("a new private key ends the sessions, and removes the peer that has it", { 
   });
   assert.ok(left.publicKey?.equals(publicKeyOf(other)));
   await tunnels.isSilent("left");
+  left.addPeer({ publicKey: publicKeyOf(new PrivateKey(randomBytes(32))), allowedIps: [] }); // there is room again
   right.addPeer({ publicKey: publicKeyOf(other), allowedIps: [Cidr.parse(`${within.left[4]}/32`)] });
   await until("the old handshake attempt is over", () => Date.now() - tunnels.lastHandshakeAt("left") > 5000);
   await tunnels.answers("left");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { libc } from "../../src/os/libc.ts";
 import { TunDevice } from "../../src/os/tun-device.ts";
 import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { Tunnel } from "../../src/tunnel/tunnel.ts";
@@ -13,6 +14,9 @@ import { warrenCommand } from "./warren-process.ts";
 
 const isReady = (t: TestContext) => requireNamespaces(t) && requireProgram(t, "ping", "iputils-ping") !== undefined;
 const timeout = 60_000;
+const O_RDWR = 2;
+const TUNSETIFF = 0x4004_54ca;
+const IFF_TAP = 2;
 const largestMtu = 65_535 - 80;
 
 const set = (host: Machine, change: { up?: boolean; mtu?: number; namespace?: number }) =>
@@ -88,6 +92,11 @@ test("packets of every size pass at the largest MTU there is", { timeout }, asyn
   await pingEach(left, within.right[4], [1420, 1500, 9000, 65_000, largestMtu - 1, largestMtu]);
   await pingEach(right, within.left[6], [1421, 32_768, largestMtu]);
   assert.deepEqual(tunnels.left.status().drops, {});
+  set(left, { mtu: 1300 });
+  await until("it knows", () => tunnels.left.status().mtu === 1300);
+  const sentBefore = tunnels.left.status().peers[0].sentBytes;
+  await pingEach(left, within.right[4], [1300]);
+  assert.equal(tunnels.left.status().peers[0].sentBytes - sentBefore, 1300 + 32, "no padding beyond the MTU");
 });
 
 test("the interface moves to another namespace, where it is followed, and its port stays behind", {
@@ -163,10 +172,18 @@ for (const virtioHeader of [true, false]) {
   });
 }
 
-test("a descriptor that is no TUN device is refused by its number", async () => {
+test("a descriptor that is no TUN device, or one of Ethernet, is refused by its number", async (t) => {
+  if (!requireNamespaces(t)) return;
   using sockets = openUdpSockets({ port: 0 });
-  await assert.rejects(Tunnel.open({ name: "", tunFd: sockets.v4 }), {
-    code: "invalid-argument",
-    message: new RegExp(`descriptor ${sockets.v4}`),
-  });
+  const fd = libc.open("/dev/net/tun", O_RDWR, 0);
+  const request = new Uint8Array(40);
+  request[16] = IFF_TAP;
+  assert.equal(libc.ioctl(fd, TUNSETIFF, request), 0);
+  for (const refused of [sockets.v4, fd]) {
+    await assert.rejects(Tunnel.open({ name: "", tunFd: refused }), {
+      code: "invalid-argument",
+      message: new RegExp(`descriptor ${refused} `),
+    });
+  }
+  libc.close(fd);
 });

@@ -99,9 +99,9 @@ export async function openInside(host: Machine, options: () => TunnelOptions): P
   return (await opening) ?? assert.fail("not reached");
 }
 
-/** Waits for what comes about by itself, such as what main is told by a worker or by the kernel. Throws after 5 seconds. */
+/** Waits for what comes about by itself, such as what main is told by a worker or by the kernel. Throws after 15 seconds. */
 export async function until(what: string, condition: () => boolean): Promise<void> {
   for (const begun = performance.now(); !condition(); await setTimeout(5)) {
-    if (performance.now() - begun > 5000) throw new Error(`it did not come about: ${what}`);
+    if (performance.now() - begun > 15_000) throw new Error(`it did not come about: ${what}`);
   }
 }

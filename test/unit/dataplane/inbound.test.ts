@@ -142,6 +142,24 @@ test("a keypair ends at its time, on the millisecond", () => {
   assert.deepEqual({ ...bed.memory.drops() }, { "keypair-expired": 1 });
 });
 
+test("a device without virtio headers gives and takes bare packets", () => {
+  using bed = new Workbench(1420, { headerless: 10 });
+  const id = bed.peers.add();
+  bed.peers.setEndpoint(id, encodeEndpoint(bed.remote));
+  for (const inner of ["10.8.0.1/32", "10.8.0.2/32"]) bed.allowedIps.insert(Cidr.parse(inner), id);
+  const keypair = bed.addKeypair(id);
+  const packet = makePacket({ payload: new Uint8Array(41) });
+  bed.toNetwork(seal(keypair, 0, padded(packet)));
+  bed.receive();
+  assert.deepEqual(bed.fromDevice(), [packet]);
+  bed.toDevice(packet, nothing);
+  bed.outbound.batch();
+  const [message] = bed.fromNetwork();
+  const opened = native.open(keypair.sendKey, nonceOf(0), message.subarray(16), nothing);
+  assert.deepEqual(opened?.subarray(0, packet.length), packet);
+  assert.deepEqual(bed.memory.drops(), {});
+});
+
 /** What main is asked, as [kind, first]. */
 function requests(bed: Workbench): [number, number][] {
   const ring = bed.memory.inboundToMain;
@@ -185,7 +203,7 @@ test("main hears that a peer moved, but not from a forgery", () => {
 });
 
 test("main hears by which address of ours a peer spoke to us, and how long it stays with that", () => {
-  using bed = new Workbench(1420, true);
+  using bed = new Workbench(1420, { localAddresses: true });
   const id = bed.peers.add();
   const keypair = bed.addKeypair(id);
   const { address, port } = bed.remote;

@@ -31,6 +31,13 @@ const offloads = { tcp4: true, tcp6: true, udp: true };
 const slotsSize = 320 * 1024;
 const layout = { maximumPeers: 4 };
 
+export interface WorkbenchOptions {
+  /** Whether datagrams bring along which address they came to. */
+  readonly localAddresses?: boolean;
+  /** Bytes of virtio header that the device leaves out: 0, or all 10. */
+  readonly headerless?: number;
+}
+
 export class Workbench implements Disposable {
   readonly memory: SharedMemory;
   readonly keypairs: KeypairTable;
@@ -48,8 +55,7 @@ export class Workbench implements Disposable {
   readonly #local: Endpoint;
   readonly #networkFd: number;
 
-  /** `localAddresses`: whether datagrams bring along which address they came to. */
-  constructor(mtu = 1420, localAddresses = false) {
+  constructor(mtu = 1420, { localAddresses = false, headerless = 0 }: WorkbenchOptions = {}) {
     const shared = this.#resources.use(new Arena({ size: sharedMemorySize(layout), shared: true }));
     const arena = this.#resources.use(new Arena({ size: 24 * 65_536 }));
     this.memory = new SharedMemory(shared.buffer, shared.base, layout);
@@ -99,7 +105,7 @@ export class Workbench implements Disposable {
       allowedIps,
       batch,
       tun,
-      headerless: 0,
+      headerless,
       buffer,
       clock,
     });
@@ -112,7 +118,7 @@ export class Workbench implements Disposable {
       allowedIps,
       coalescer: new Coalescer(kernels, superPacket, offloads),
       tun,
-      headerless: 0,
+      headerless,
       superPacket: superPacket - 10,
       opened: take(aeadLead + 65_575 + aeadTail) + aeadLead,
       clock,
