@@ -34,13 +34,15 @@ _warren() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     longer="${path:+$path }$word"
     case "$longer" in
-    "lab" | "up" | "down" | "reload" | "show" | "classic" | "classic server" | "classic client" | "classic help" | "genkey" | "genpsk" | "pubkey" | "doctor" | "help") path=$longer ;;
+    "lab" | "up" | "down" | "reload" | "show" | "trace" | "classic" | "classic server" | "classic client" | "classic help" | "genkey" | "genpsk" | "pubkey" | "doctor" | "help") path=$longer ;;
     esac
   done
   case "$path $previous" in
-    "lab --stage") _warren_words "wireguard tun classic framing xor noise replay"; return ;;
+    "lab --stage") _warren_words "wireguard tun prefix classic framing xor noise replay mtu"; return ;;
     "lab --break") :; return ;;
     "up --name") :; return ;;
+    "trace --pcap") :; return ;;
+    "trace --count") :; return ;;
     "classic server --tun") :; return ;;
     "classic server --address") :; return ;;
     "classic server --listen") :; return ;;
@@ -49,12 +51,13 @@ _warren() {
     "classic client --route") :; return ;;
   esac
   case "$path" in
-    "") _warren_words "lab up down reload show classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
-    "lab") _warren_words "--stage --json --trace --break -h --help" ;;
+    "") _warren_words "lab up down reload show trace classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
+    "lab") _warren_words "--stage --json --trace --shell --break -h --help" ;;
     "up") _warren_words "-f --foreground --forward --kill-switch --kill-switch-lan --name --json -h --help"; _warren_configs ;;
     "down") _warren_words "-h --help"; _warren_configs ;;
     "reload") _warren_words "-h --help"; _warren_configs ;;
     "show") _warren_words "--json -h --help"; _warren_interfaces ;;
+    "trace") _warren_words "--pcap --force --count --json -h --help"; _warren_interfaces ;;
     "classic") _warren_words "server client help -h --help" ;;
     "classic server") _warren_words "--tun --address --listen --nat --i-know-this-is-not-encryption -h --help" ;;
     "classic client") _warren_words "--tun --address --route -h --help"; : ;;

@@ -15,7 +15,7 @@ function __warren_at
     set -l path
     for word in (commandline -opc)[2..-1]
         set -l longer (string join -- ' ' $path $word)
-        contains -- "$longer" 'lab' 'up' 'down' 'reload' 'show' 'classic' 'classic server' 'classic client' 'classic help' 'genkey' 'genpsk' 'pubkey' 'doctor' 'help'; and set path $longer
+        contains -- "$longer" 'lab' 'up' 'down' 'reload' 'show' 'trace' 'classic' 'classic server' 'classic client' 'classic help' 'genkey' 'genpsk' 'pubkey' 'doctor' 'help'; and set path $longer
     end
     test "$path" = "$argv[1]"
 end
@@ -26,6 +26,7 @@ complete -c warren -n '__warren_at \'\'' -a up -d 'bring up a tunnel from a wg-q
 complete -c warren -n '__warren_at \'\'' -a down -d 'end a tunnel and undo all that was done for it, also after a crash'
 complete -c warren -n '__warren_at \'\'' -a reload -d 'apply a changed configuration file to a live tunnel without ending its sessions'
 complete -c warren -n '__warren_at \'\'' -a show -d 'show the tunnels that are up, warren\'s and those of other userspace programs'
+complete -c warren -n '__warren_at \'\'' -a trace -d 'watch what passes a tunnel that is up, inside and outside, until Ctrl-C'
 complete -c warren -n '__warren_at \'\'' -a classic -d 'the teaching VPN: XOR over TCP, which protects nothing'
 complete -c warren -n '__warren_at \'\'' -a genkey -d 'print a new private key'
 complete -c warren -n '__warren_at \'\'' -a genpsk -d 'print a new preshared key'
@@ -35,9 +36,10 @@ complete -c warren -n '__warren_at \'\'' -a help -d 'display help for command'
 complete -c warren -n '__warren_at \'\'' -s V -l version -d 'print the version'
 complete -c warren -n '__warren_at \'\'' -l verbose -d 'say more about what went wrong'
 complete -c warren -n '__warren_at \'\'' -s h -l help -d 'print this help, or a command\'s'
-complete -c warren -n '__warren_at \'lab\'' -l stage -r -f -a 'wireguard tun classic framing xor noise replay' -d 'what to see'
+complete -c warren -n '__warren_at \'lab\'' -l stage -r -f -a 'wireguard tun prefix classic framing xor noise replay mtu' -d 'what to see'
 complete -c warren -n '__warren_at \'lab\'' -l json -d 'one JSON object on standard output, and nothing else (docs/lab.md)'
 complete -c warren -n '__warren_at \'lab\'' -l trace -d 'follow one ping through every place where it can be seen, and its reply back'
+complete -c warren -n '__warren_at \'lab\'' -l shell -d 'be on the client, in a shell, while the VPN is up'
 complete -c warren -n '__warren_at \'lab\'' -l break -r -f -d 'damage one thing: the lab must then fail, and say where'
 complete -c warren -n '__warren_at \'lab\'' -s h -l help -d 'print this help, or a command\'s'
 complete -c warren -n '__warren_at \'up\'' -s f -l foreground -d 'stay in the foreground until Ctrl-C'
@@ -55,6 +57,12 @@ complete -c warren -n '__warren_at \'reload\'' -F -a '(__warren_configs)'
 complete -c warren -n '__warren_at \'show\'' -l json -d 'one JSON array'
 complete -c warren -n '__warren_at \'show\'' -s h -l help -d 'print this help, or a command\'s'
 complete -c warren -n '__warren_at \'show\'' -f -a '(__warren_interfaces)'
+complete -c warren -n '__warren_at \'trace\'' -l pcap -r -f -d 'keep what was seen in a new file, for Wireshark and tcpdump'
+complete -c warren -n '__warren_at \'trace\'' -l force -d 'replace that file if it exists'
+complete -c warren -n '__warren_at \'trace\'' -l count -r -f -d 'end after so many packets'
+complete -c warren -n '__warren_at \'trace\'' -l json -d 'one JSON object a line (docs/trace.md)'
+complete -c warren -n '__warren_at \'trace\'' -s h -l help -d 'print this help, or a command\'s'
+complete -c warren -n '__warren_at \'trace\'' -f -a '(__warren_interfaces)'
 complete -c warren -n '__warren_at \'classic\'' -a server -d 'wait for clients until Ctrl-C'
 complete -c warren -n '__warren_at \'classic\'' -a client -d 'connect to a server, again and again, until Ctrl-C'
 complete -c warren -n '__warren_at \'classic\'' -a help -d 'display help for command'
