@@ -36,6 +36,7 @@ describe("warren lab --shell", { concurrency: 2, timeout, skip }, () => {
           "echo devices: $(ls /proc/sys/net/ipv4/conf | tr '\\n' ' ')",
           `"$NODE" -e 'require("dns").lookup("server", 4, (_, found) => console.log("node:", found))'`,
           "echo warren: $(warren --version)",
+          "echo peer: $(warren show wg0 | grep endpoint)", // of the client's tunnel: the server's is elsewhere
           "yes | head -n 1 >/dev/null", // which says something where SIGPIPE is ignored
           "exit 7",
         ].join("\n"),
@@ -47,6 +48,7 @@ describe("warren lab --shell", { concurrency: 2, timeout, skip }, () => {
       assert.match(output, /^devices: .*wg0/m);
       assert.match(output, /^node: 203\.0\.113\.10$/m);
       assert.match(output, /^warren: \d+\.\d+\.\d+/m);
+      assert.match(output, /^peer: endpoint: 203\.0\.113\.10:51820$/m);
       assert.match(output, /^✓ shell .*\/bin\/sh on the client, .* ended with status 7$/m);
       assert.match(output, /^✓ teardown /m);
       await run.gone();
