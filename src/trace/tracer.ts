@@ -1,6 +1,6 @@
 /**
  * `warren trace`: looks at a live tunnel from outside of it, as a process of its own, so that a tunnel nobody looks at
- * pays nothing. Ten times a second it takes what the kernel has kept of the interfaces' packets, a bounded number, finds
+ * pays nothing. A few times a second it takes what the kernel has kept of the interfaces' packets, a bounded number, finds
  * which message carried which packet, and hands on the most telling of them; the rest is counted.
  */
 import { describeTunnel, type TunnelDescription } from "../api/control-client.ts";
@@ -21,6 +21,9 @@ import { TunnelPeers } from "./tunnel-peers.ts";
 import { millisecondsOf, type VantagePoint, VantagePoints } from "./vantage-points.ts";
 
 const lookEveryMs = 100;
+/** Where much passes there is enough to show, and each look is taken from the tunnel's own time. */
+const lookWhenBusyMs = 400;
+const busyFrom = 16;
 /** Of what was seen at one look, so many packets are taken apart; echoes first. */
 const shownPerLook = 2;
 /** How often the tunnel is asked for its peers: they move, and are added. Less often where it has many to tell of. */
@@ -98,10 +101,11 @@ export class Tracer implements Disposable {
 
   /** Looks until `signal` fires or enough was seen. Throws `not-available` when the interface goes away. */
   async run(signal: AbortSignal): Promise<TraceSummary> {
+    let waitMs = lookEveryMs;
     let nextAsk = performance.now() + askEveryMs;
     while (!signal.aborted && this.#wanted > 0) {
-      await pause(lookEveryMs, signal);
-      this.#look();
+      await pause(waitMs, signal);
+      waitMs = this.#look() >= busyFrom ? lookWhenBusyMs : lookEveryMs;
       this.#requireInterface();
       const now = performance.now();
       if (now < nextAsk) continue;
@@ -132,7 +136,8 @@ export class Tracer implements Disposable {
     if (this.#config.links.find(device) === undefined) throw new VpnError("not-available", `${device} has gone`);
   }
 
-  #look(): void {
+  /** Returns how many packets it found. */
+  #look(): number {
     const seen = this.#points.look();
     this.#pcap?.add(seen);
     for (const { point, packet } of seen) {
@@ -143,6 +148,7 @@ export class Tracer implements Disposable {
     matches.sort((a, b) => Number(b.inside.isEcho) - Number(a.inside.isEcho));
     for (const match of matches.splice(0, Math.min(shownPerLook, this.#wanted))) this.#show(match);
     this.#passedOver += matches.length;
+    return seen.length;
   }
 
   #noteInside({ device }: VantagePoint, packet: CapturedPacket): void {
