@@ -64,7 +64,7 @@ function read(command: Command, path: string): Node {
     flags: help.visibleOptions(command).map((option) => ({
       names: [option.short, option.long].flatMap((name) => name ?? []),
       description: option.description,
-      value: option.required || option.optional ? wordOf(option, option.attributeName()) : undefined,
+      value: option.required || option.optional ? wordOf(option, placeholder(option)) : undefined,
     })),
     children: help.visibleCommands(command).map((child) => read(child, `${path} ${child.name()}`.trim())),
     argument: argument && wordOf(argument, argument.name()),
@@ -75,6 +75,12 @@ function wordOf({ argChoices }: Option | Argument, name: string): Word {
   const kinds: readonly Kind[] = ["config", "interface", "file"];
   const kind = argChoices === undefined ? (kinds.find((known) => known === name) ?? "other") : "choice";
   return { kind, choices: argChoices ?? [], name };
+}
+
+/** What an option's value is called, as in `--pcap <file>`. A name that is to be given is none that there is. */
+function placeholder(option: Option): string {
+  const name = /[<[](\w+)/.exec(option.flags)?.[1] ?? option.attributeName();
+  return name === "interface" ? option.attributeName() : name;
 }
 
 function allNodes(node: Node): Node[] {

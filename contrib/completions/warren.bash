@@ -41,7 +41,7 @@ _warren() {
     "lab --stage") _warren_words "wireguard tun prefix classic framing xor noise replay mtu"; return ;;
     "lab --break") :; return ;;
     "up --name") :; return ;;
-    "trace --pcap") :; return ;;
+    "trace --pcap") _warren_files; return ;;
     "trace --count") :; return ;;
     "classic server --tun") :; return ;;
     "classic server --address") :; return ;;

@@ -55,5 +55,6 @@ test("bash offers what may follow", (t) => {
   assert.deepEqual(offers(bash, "classic", "cl"), ["client"]);
   assert.deepEqual(offers(bash, "lab", "--stage", "wire"), ["wireguard"]);
   assert.deepEqual(offers(bash, "up", "nul"), ["null"], "a file where a configuration is asked for");
+  assert.deepEqual(offers(bash, "trace", "--pcap", "nul"), ["null"], "a file where a value is one");
   assert.deepEqual(offers(bash, "genkey", "nul"), []);
 });
