@@ -5,8 +5,9 @@
 import { type Command, Option } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { StepRecord } from "../lab/record.ts";
-import type { Mode, Stage } from "../lab/stage.ts";
+import type { Stage } from "../lab/stage.ts";
 import { loadStage, stageNames } from "../lab/stage-list.ts";
+import type { Mode } from "../lab/workbench.ts";
 
 interface LabCommandOptions {
   readonly stage: string;

@@ -5,10 +5,7 @@
 import type { Journal } from "./journal.ts";
 import type { StepDetails, VerifiedStep } from "./record.ts";
 import type { Topology } from "./topology.ts";
-import type { Workbench } from "./workbench.ts";
-
-/** How a run goes: the stage's own steps, or with one of the command's options of these names. */
-export type Mode = "proof" | "trace" | "shell";
+import type { Mode, Workbench } from "./workbench.ts";
 
 /** A step in words: what was seen, and lines of evidence. A line that ends in `highlightMark` is set off. */
 export interface Account {

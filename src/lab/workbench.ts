@@ -11,8 +11,10 @@ import { findPing, type PingRequest, ping } from "./ping-run.ts";
 import { Program } from "./program.ts";
 import type { FrameSteps, PingRun, TunnelEnd } from "./record.ts";
 import { RunningTunnel } from "./running-tunnel.ts";
-import type { Mode } from "./stage.ts";
 import type { HostName, Topology } from "./topology.ts";
+
+/** How a run goes: the stage's own steps, or with one of the command's options of these names. */
+export type Mode = "proof" | "trace" | "shell";
 
 /** A tunnel that is up, and can be asked to end. */
 export interface Ending {
