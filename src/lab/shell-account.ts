@@ -37,12 +37,12 @@ export function suggestions(device: string, carrier: string): readonly Suggestio
     { program: "ip", command: `ip -s link show ${device}`, why: "how much has gone through" },
     ...(device === tunnelDevice
       ? [
+          { command: `warren show ${device}`, why: "keys, counters, and when the last handshake was" },
           {
-            program: "warren",
-            command: `warren show ${device}`,
-            why: "keys, counters, and when the last handshake was",
+            command: `warren trace ${device} --count 2 & sleep 1; ping -c 3 8.8.8.8; wait`,
+            why: "packets inside and outside, as they pass",
           },
-        ]
+        ].map((own) => ({ program: "warren", ...own }))
       : []),
     {
       program: "getent",
@@ -60,7 +60,7 @@ export function suggestions(device: string, carrier: string): readonly Suggestio
       { filter: `-i eth0 ${carrier}`, why: "and after" },
     ].map(({ filter, why }) => ({
       program: "tcpdump",
-      command: `tcpdump -Z root -ln -c 2 ${filter} & sleep 1; ping -c 1 8.8.8.8; wait`,
+      command: `tcpdump -Z root -ln -c 2 ${filter} & sleep 1; ping -c 3 8.8.8.8; wait`,
       why,
     })),
   ];
