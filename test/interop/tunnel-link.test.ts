@@ -180,10 +180,10 @@ test("a descriptor that is no TUN device, or one of Ethernet, is refused by its 
   request[16] = IFF_TAP;
   assert.equal(libc.ioctl(fd, TUNSETIFF, request), 0);
   for (const refused of [sockets.v4, fd]) {
-    await assert.rejects(Tunnel.open({ name: "", tunFd: refused }), {
-      code: "invalid-argument",
-      message: new RegExp(`descriptor ${refused} `),
-    });
+    const open = async () => {
+      await using _tunnel = await Tunnel.open({ name: "", tunFd: refused });
+    };
+    await assert.rejects(open, { code: "invalid-argument", message: new RegExp(`descriptor ${refused} `) });
   }
   libc.close(fd);
 });
