@@ -9,6 +9,7 @@
 import { once } from "node:events";
 import { type FSWatcher, lstatSync, mkdirSync, rmSync, watch } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { getSystemErrorMessage } from "node:util";
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
@@ -78,7 +79,7 @@ export class ControlSocket implements AsyncDisposable {
   }
 
   async #listen(): Promise<void> {
-    mkdirSync(this.#options.folder ?? controlFolder, { recursive: true, mode: 0o700 });
+    makeFolder(this.#options.folder ?? controlFolder);
     let descriptor: number;
     try {
       descriptor = listenUnix(this.path);
@@ -167,6 +168,16 @@ export function socketPath(name: string, folder: string = controlFolder): string
     throw new VpnError("invalid-argument", `${JSON.stringify(name)} is not an interface name`);
   }
   return `${folder}/${name}.sock`;
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
+    throw new VpnError("not-permitted", `cannot make ${path}: ${why}`, { remedy: "run as root", cause: error });
+  }
 }
 
 /** What the protocol has no words for. The peers it has. */

@@ -32,9 +32,13 @@ export interface BackgroundOptions {
   readonly readsInput?: boolean;
 }
 
-/** Whether this is the command that the parent started. */
+/** Of the child, until it has told that it is of use. What it starts in turn, such as a hook, is not to inherit it. */
+let readyDescriptor = process.env[readyVariable];
+delete process.env[readyVariable];
+
+/** Whether this is the command that the parent started, and that waits for it still. */
 export function inBackground(): boolean {
-  return process.env[readyVariable] !== undefined;
+  return readyDescriptor !== undefined;
 }
 
 /** Starts this command again. Resolves with its exit status: 0 once it is of use, or that of its early end. */
@@ -59,8 +63,8 @@ export async function runInBackground(options: BackgroundOptions = {}): Promise<
 
 /** In the child: lets go of everything that is the caller's, and lets the parent end. Throws if that is gone already. */
 export async function leaveCaller(): Promise<void> {
-  const ready = Number(process.env[readyVariable]);
-  delete process.env[readyVariable];
+  const ready = Number(readyDescriptor);
+  readyDescriptor = undefined;
   const { releaseStandardStreams } = await import("../os/process.ts");
   process.chdir("/");
   releaseStandardStreams();

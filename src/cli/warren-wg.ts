@@ -14,6 +14,7 @@ import { inBackground, runInBackground } from "./background.ts";
 
 const usage = "warren-wg [-f|--foreground] INTERFACE-NAME";
 
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {}); // whoever listened may leave
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(words: readonly string[]): Promise<number> {
@@ -37,7 +38,7 @@ async function main(words: readonly string[]): Promise<number> {
     await runInterface(name, descriptors);
     return 0;
   } catch (error) {
-    if (process.env.LOG_LEVEL !== "silent" || inBackground()) {
+    if (process.env.LOG_LEVEL !== "silent") {
       console.error(`warren-wg: ${error instanceof VpnError ? error.line : String(error)}`);
     }
     return error instanceof VpnError && error.code === "invalid-argument" ? 2 : 1;

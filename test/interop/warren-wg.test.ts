@@ -181,6 +181,23 @@ test("the environment says what it says to wireguard-go", async (t) => {
   assert.deepEqual(silent, { code: 1, signal: null, stdout: "", stderr: "" });
 });
 
+test("one that nobody waits for any more ends, and leaves nothing", async (t) => {
+  if (!isReady(t)) return;
+  const { host, name } = place(t);
+  const script = 'exec 9> >(exec cat <&-); wait $!; WARREN_READY_FD=9 exec "$0" "$1"'; // 9: a pipe nobody reads
+  const { code } = await host.start(["bash", "-c", script, warrenWg, name]).outcome;
+  assert.equal(code, 1);
+  assert.equal(host.config.links.find(name), undefined);
+  assert.equal(existsSync(socketOf(name)), false);
+});
+
+test("it needs no standard streams", async (t) => {
+  if (!isReady(t)) return;
+  const { host, name } = place(t);
+  await host.run("sh", "-c", 'exec "$0" "$1" <&- >&- 2>&-', warrenWg, name);
+  assert.match(await wg(host, ["show", name]), /^interface:/);
+});
+
 test("a log in a file goes on in the background", async (t) => {
   if (!isReady(t)) return;
   const { host, name } = place(t);

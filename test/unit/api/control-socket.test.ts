@@ -97,6 +97,16 @@ test("what is no socket is left alone", async (t) => {
   assert.equal(existsSync(path), true);
 });
 
+test("a folder that cannot be made is an error for the operator", async (t) => {
+  const folder = emptyFolder(t);
+  writeFileSync(folder, "a file");
+  await assert.rejects(open(t, join(folder, "wireguard")), (error) => {
+    assert.ok(error instanceof VpnError);
+    assert.match(error.line, /^cannot make .*wireguard: not a directory/);
+    return true;
+  });
+});
+
 test("names do not lead out of the folder", () => {
   assert.equal(socketPath("wg0"), "/var/run/wireguard/wg0.sock");
   for (const name of ["", ".", "..", "../x", "a/b", "x".repeat(16), "a\0b"]) {
