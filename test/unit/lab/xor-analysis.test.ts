@@ -53,6 +53,8 @@ test("reading ends where there is no IPv4 header, a length lies, or a packet is 
   assert.equal(at(2, 0xff), 1, "longer than the stream");
   assert.equal(readPackets(plain.subarray(0, plain.length - 1), 0).packets.length, 2);
   const noLength = Uint8Array.from(plain.subarray(0, 20));
-  noLength.set([0, 0], 2);
-  assert.equal(readPackets(noLength, 0).packets.length, 0);
+  for (const length of [0, 19]) {
+    noLength.set([0, length], 2);
+    assert.equal(readPackets(noLength, 0).packets.length, 0, `${length} bytes, shorter than a header`);
+  }
 });
