@@ -30,7 +30,7 @@ export interface HostSettings {
   readonly names?: ResolverSetting;
   /** Forward what peers send, hidden behind this machine's own addresses. */
   readonly forward?: boolean;
-  /** Let nothing leave but through the tunnel, and to the local network if so chosen. */
+  /** Let nothing leave but through the tunnel, and to the local network if so chosen. Left out: one that is there stays. */
   readonly killSwitch?: { readonly lan: boolean } | undefined;
 }
 
@@ -124,7 +124,6 @@ export class HostSetup implements Disposable {
       if (this.#config.routes.lookup(endpoint, mark)?.route.device === this.#index) throw leadsInside(String(endpoint));
     }
     this.#setForwarding(next.forward === true, former.addresses, addresses);
-    if (next.killSwitch === undefined) throwAll(this.#journal?.undo(0, ({ kind }) => kind === "kill-switch") ?? []);
   }
 
   #notes(): Journal {

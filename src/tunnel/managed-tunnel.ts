@@ -134,7 +134,7 @@ export class ManagedTunnel {
   }
 
   async #open(): Promise<void> {
-    const { name, config, serve, log } = this.#options;
+    const { name, config, killSwitch, serve, log } = this.#options;
     const { listenPort, privateKey, hooks } = config.interface;
     for (const failure of await undoJournal(this.#journal, log, (deed) => deed.kind !== "kill-switch")) throw failure;
     const resolvers = outsideResolvers(config.interface.resolvers);
@@ -164,6 +164,10 @@ export class ManagedTunnel {
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
     await this.#runHooks("PostUp", hooks.postUp);
+    // Nothing can fail any more: so one that is not wanted any more is opened now.
+    if (killSwitch === undefined) {
+      for (const failure of this.#journal.undo(0, ({ kind }) => kind === "kill-switch")) throw failure;
+    }
   }
 
   /** Keeps in touch with those peers that have an endpoint, as they are configured now. */

@@ -110,3 +110,25 @@ describe("warren up leaves no trace", { concurrency: 2, timeout: 240_000 }, () =
     });
   }
 });
+
+test("a kill switch that a killed tunnel left stays where the next one fails, and goes where that wants none", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  const before = await host.state();
+  const isShut = async () => /warren-kill-switch-wg0/.test((await host.state()).nftables);
+  host.configure("wg0", network.file({}));
+  await killed(host, "--kill-switch");
+  host.configure("wg0", network.file({ more: "PostUp = false" }));
+  for (const parameters of [["--kill-switch"], []]) {
+    const { code, stderr } = await host.warren("up", "wg0", ...parameters);
+    assert.equal(code, 1);
+    assert.match(stderr, /the kill switch of wg0 stays: `warren down wg0` opens it/);
+    assert.equal(await isShut(), true);
+  }
+  host.configure("wg0", network.file({}));
+  await host.up("wg0");
+  assert.equal(await isShut(), false);
+  await down(host);
+  assert.deepEqual(difference(before, await host.state()), {});
+});
