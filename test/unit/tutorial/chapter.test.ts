@@ -33,6 +33,7 @@ test("what is quoted literally must be printed so, from the first line on, in or
   assert.match(check("a\nb\n", "$ x\na\nb\nc") ?? "", /^line 7: "c" was not printed there/);
   assert.match(check("a\nb\n", "$ x\na\nB") ?? "", /^line 6: "B" .* there was "b"$/);
   assert.match(check("a (1)\n", "$ x\na .1.") ?? "", /was not printed/);
+  for (const longer of ["not a\n", "a not\n"]) assert.match(check(longer, "$ x\na") ?? "", /was not printed/);
 });
 
 test("… in a line stands for anything in that line alone", () => {
