@@ -65,13 +65,13 @@ export function wireguardCarrier(port: number): Carrier {
 }
 
 function describeSealing(
-  { kind, type, bytes, receiver, counter }: MessageSummary,
+  { type, bytes, receiver, counter }: MessageSummary,
   inner: Uint8Array,
   showingPayload: number,
 ): Wrapping | undefined {
   const padded = Math.ceil(inner.length / paddingMultiple) * paddingMultiple;
-  const fits = kind === "data" && bytes === dataHeader + padded + tag;
-  if (!fits || receiver === undefined || counter === undefined) return undefined;
+  const fits = bytes === dataHeader + padded + tag;
+  if (!fits || receiver === undefined || counter === undefined) return undefined; // of data alone there is a counter
   return {
     kind: "sealed",
     type,
