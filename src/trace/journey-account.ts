@@ -46,7 +46,7 @@ function describeJourney(journey: Journey): string[] {
 
 function route({ route: decision, direction, inside }: Journey): string[] {
   const from = direction === "out" ? "" : `, from ${inside.device}`;
-  if (decision === undefined) return [`kernel: no route${from}`];
+  if (decision === undefined) return [`kernel${from}: no route to it`];
   return [`kernel${from}: ${describeRoute(decision)}`];
 }
 

@@ -64,6 +64,7 @@ export class Tracer implements Disposable {
   readonly #options: TracerOptions;
   readonly #config: InterfaceConfig;
   readonly #points: VantagePoints;
+  readonly #index: number;
   readonly #mtu: number;
   readonly #pcap: CaptureFile | undefined;
   readonly #matcher = new PacketMatcher<InsidePacket, OutsideMessage>();
@@ -91,6 +92,7 @@ export class Tracer implements Disposable {
     this.#config = InterfaceConfig.open();
     const link = this.#config.links.find(device);
     if (link === undefined) throw missing(this.#config, device);
+    this.#index = link.index;
     this.#mtu = link.mtu;
     const pcap = options.openFile();
     this.#pcap = pcap;
@@ -195,7 +197,7 @@ export class Tracer implements Disposable {
       title: describePacket(sighting.bytes),
       inside: sighting,
       fields,
-      route: this.#routeTo(destination),
+      route: this.#routeOf(inside),
       peer: this.#peers.choose(direction === "out" ? destination : source),
       carrier: outside?.carrier,
       candidates,
@@ -208,18 +210,24 @@ export class Tracer implements Disposable {
     this.#options.onEvent(journey);
   }
 
-  #routeTo(destination: string): RouteDecision | undefined {
-    const choice = this.#config.routes.lookup(IpAddress.parse(destination));
-    if (choice === undefined) return undefined;
-    const { route, source } = choice;
+  /** The kernel's choice: of this machine for what it sends, for what came in by the tunnel as such. */
+  #routeOf({ direction, source, destination }: InsidePacket): RouteDecision | undefined {
+    const { routes, links } = this.#config;
+    const target = IpAddress.parse(destination);
+    const choice =
+      direction === "out"
+        ? routes.lookup(target)
+        : { route: routes.lookupIncoming(target, IpAddress.parse(source), this.#index), source: undefined };
+    const route = choice?.route;
+    if (route === undefined) return undefined;
     return {
       destination,
       matches: route.destination.toString(),
       prefix: route.destination.prefix,
       kind: route.kind ?? "unicast",
-      device: route.device === undefined ? null : (this.#config.links.find(route.device)?.name ?? null),
+      device: route.device === undefined ? null : (links.find(route.device)?.name ?? null),
       via: route.via?.toString() ?? null,
-      source: source?.toString() ?? null,
+      source: choice?.source?.toString() ?? null,
     };
   }
 

@@ -56,7 +56,7 @@ test("what comes in is told from the outside inwards, and whose it is not", () =
     "   1  no message that fits was seen coming in",
     "   2  tunnel: nobody's allowed IP covers the source",
     "   3  wg0 in, 84 bytes",
-    "   4  kernel: no route, from wg0",
+    "   4  kernel, from wg0: no route to it",
   ]);
 });
 
