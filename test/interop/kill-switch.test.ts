@@ -2,8 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cidr, Endpoint } from "../../src/base/address.ts";
 import { sendDatagram } from "../../src/os/datagram.ts";
+import { libc } from "../../src/os/libc.ts";
 import { LastingTable } from "../../src/os/nftables.ts";
 import { PacketSocket } from "../../src/os/packet-socket.ts";
+import { QuerySocket } from "../../src/os/query-socket.ts";
+import { SystemError } from "../../src/os/system-error.ts";
+import { connectTcp } from "../../src/os/tcp-socket.ts";
 import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { KillSwitch, type KillSwitchOptions, killSwitchTable } from "../../src/tunnel/kill-switch.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
@@ -81,6 +85,29 @@ test("nothing leaves outside but what is marked, DHCP and discovery", (t) => {
   sendAll(home, [{ to: "10.2.0.2" }]);
   assert.deepEqual(textsIn(outside), ["to 10.2.0.2 9"]);
   assert.ok(!home.namespace.run(() => KillSwitch.remove(name)), "there was a second one");
+});
+
+test("warren's own questions pass, over UDP and TCP, and nobody else's do", (t) => {
+  if (!requireNamespaces(t)) return;
+  using network = new SmallNetwork();
+  const { home, router } = network;
+  using outside = captureAt(router, "inside");
+  install(home);
+  const server = Endpoint.parse("10.2.0.2:53");
+  for (const own of [0, mark]) {
+    using socket = home.namespace.run(() => QuerySocket.open(server, own));
+    try {
+      socket.send(new TextEncoder().encode("question"));
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // the kill switch has refused it
+    }
+    libc.close(home.namespace.run(() => connectTcp(server, own)));
+  }
+  const protocols = outside.drainPackets().flatMap(({ bytes, outgoing, protocol }) => {
+    const isToServer = protocol === 0x0800 && !outgoing && bytes.subarray(16, 20).join(".") === "10.2.0.2";
+    return isToServer ? bytes[9] : [];
+  });
+  assert.deepEqual(protocols, [17, 6], "one of each: those with the mark");
 });
 
 test("neighbours are found, and routers, although the kernel knew nobody before", (t) => {
