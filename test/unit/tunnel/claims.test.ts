@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -45,8 +45,9 @@ test("whoever remains has it as he wants it", (t) => {
 });
 
 test("a claim is renewed in its owner's name, and counts once", (t) => {
-  const { claims, value } = scene(t);
+  const { claims, value, path } = scene(t);
   for (const wanted of ["1", "2"]) claims().take("forwarding", "wg0", wanted);
+  assert.equal(readFileSync(path, "utf8").match(/"by":"wg0"/g)?.length, 1);
   assert.equal(value(), "2");
   claims().release("forwarding", "wg0");
   assert.equal(value(), "0");

@@ -96,8 +96,12 @@ test("a line that a crash cut off is passed over, and does not spoil the next", 
   journal.record(hooks, nothing);
   appendFileSync(fileOf(folders), '{"id":2,"deed":{"kind":"kill-');
   journal[Symbol.dispose]();
+  const file = fileOf(folders);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/"pid":[0-9]+/, '"pid":1'));
   const again = dead(folders);
   assert.deepEqual(again.deeds, [hooks]);
+  const live = Journal.find("wg0", folders);
+  assert.ok(live.kind === "live" && live.owner.pid === process.pid, "it has changed hands");
   again.record({ kind: "mark", mark: 9 }, nothing);
   again[Symbol.dispose]();
   using third = dead(folders);
