@@ -89,7 +89,7 @@ export class SetOperation {
         break;
       case "replace_peers":
         requireTrue(key, value);
-        for (const { publicKey } of [...this.#tunnel.peers()]) this.#tunnel.removePeer(publicKey);
+        for (const { publicKey } of this.#tunnel.peers()) this.#tunnel.removePeer(publicKey);
         break;
       default:
         throw new Refusal(ReplyErrno.EINVAL, `${JSON.stringify(key)} is nothing that an interface has`);
