@@ -130,7 +130,8 @@ export class Tracer implements Disposable {
 
   #learn(description: TunnelDescription): void {
     this.#peers = new TunnelPeers(description);
-    this.#points.watch(this.#peers.endpoints, description.listenPort, description.mark);
+    const { endpoints, awaited } = this.#peers;
+    this.#points.watch({ endpoints, awaited, port: description.listenPort, mark: description.mark });
   }
 
   #requireInterface(): void {

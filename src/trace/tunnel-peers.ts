@@ -31,6 +31,11 @@ export class TunnelPeers {
     return [...new Set(this.#peers.flatMap(({ endpoint }) => endpoint ?? []))];
   }
 
+  /** Whether there are peers that nobody knows where they are, until they come. */
+  get awaited(): boolean {
+    return this.#peers.some(({ endpoint }) => endpoint === undefined);
+  }
+
   /** The peer's endpoint, found fast; `undefined` where it is nobody's address or the peer has none. */
   endpointOf(address: string): string | undefined {
     return this.#peers[this.#idOf(IpAddress.parse(address))]?.endpoint?.replace(/%[^\]]*/, ""); // the scope is not in a packet

@@ -14,6 +14,20 @@ const bufferBytes = 256 * 1024;
 /** Packets taken from one interface at a time. */
 const packetsPerLook = 128;
 
+/** Bounds for tunnels with many peers, on machines with many interfaces. */
+const mostEndpoints = 256;
+const mostDevices = 16;
+
+/** Where messages may be seen. */
+export interface Outskirts {
+  /** The peers' endpoints, and whether some have none yet. */
+  readonly endpoints: readonly string[];
+  readonly awaited: boolean;
+  /** The tunnel's own UDP port, 0 while it has none, and the mark of its socket. */
+  readonly port: number;
+  readonly mark: number;
+}
+
 export interface VantagePoint {
   /** In the order in which they were opened, from 0: the tunnel's own. */
   readonly number: number;
@@ -55,12 +69,15 @@ export class VantagePoints implements Disposable {
     this.#add("inside", device.name, socket);
   }
 
-  /** Looks for messages on `port` wherever the way to one of these endpoints leads, for a socket with this mark. */
-  watch(endpoints: readonly string[], port: number, mark: number): void {
+  /**
+   * Looks for messages on `port` wherever the way to one of these endpoints leads, for a socket with this mark; and where
+   * peers may yet come from, if there are such.
+   */
+  watch({ endpoints, port, mark, awaited }: Outskirts): void {
     if (port !== this.#port) this.#closeOutside();
     this.#port = port;
-    const devices = new Set(endpoints.flatMap((endpoint) => this.#deviceTo(endpoint, mark) ?? []));
-    for (const index of devices) {
+    const known = endpoints.slice(0, mostEndpoints).flatMap((endpoint) => this.#deviceTo(endpoint, mark) ?? []);
+    for (const index of new Set([...known, ...(awaited ? this.#devicesAround() : [])])) {
       const device = this.#config.links.find(index)?.name;
       if (device === undefined || port === 0 || this.#lookouts.some((lookout) => lookout.device === device)) continue;
       const filter = udpPackets(port, this.#options.snap);
@@ -90,6 +107,13 @@ export class VantagePoints implements Disposable {
     const scope = /%([^\]]+)\]/.exec(endpoint)?.[1];
     if (scope !== undefined) return this.#config.links.find(/^[0-9]+$/.test(scope) ? Number(scope) : scope)?.index;
     return this.#config.routes.lookup(Endpoint.parse(endpoint).address, mark)?.route.device;
+  }
+
+  #devicesAround(): number[] {
+    const links = this.#config.links.list().filter(({ up, loopback, name }) => {
+      return up && !loopback && name !== this.#options.device.name;
+    });
+    return links.slice(0, mostDevices).map(({ index }) => index);
   }
 
   #add(side: VantagePoint["side"], device: string, socket: PacketSocket): void {

@@ -143,8 +143,13 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     if (!isReady(t)) return;
     using pair = await TracedPair.open();
     const trace = await pair.trace("left");
+    const server = await pair.trace("right"); // which does not know yet where its peer is
     await ping(pair.left, inside.right[4]);
-    await trace.line(/eth0, 176 bytes: UDP 192\.0\.2\.1:5001 > 192\.0\.2\.2:5002, initiation$/);
+    const initiation = /eth0, 176 bytes: UDP 192\.0\.2\.1:5001 > 192\.0\.2\.2:5002, initiation$/;
+    await server.line(initiation);
+    await server.line(/^ {3}\d {2}eth0 in, [0-9.]+ ms earlier, 156 bytes: UDP .*, data, .*, counter 0$/);
+    await interrupt(server);
+    await trace.line(initiation);
     await trace.line(/eth0, 120 bytes: UDP 192\.0\.2\.2:5002 > 192\.0\.2\.1:5001, response, receiver 0x[0-9a-f]{8}$/);
     await trace.line(/^\d+ {2}out {2}[0-9:.]{15} {2}ICMP echo request 1 10\.8\.0\.1 > 10\.8\.0\.2$/);
     await trace.line(

@@ -47,10 +47,12 @@ test("an endpoint is as packets show it, without its interface", () => {
   assert.equal(peers.endpointOf("10.1.2.3"), "[fe80::1]:3");
   assert.equal(peers.endpointOf("10.1.0.1"), undefined);
   assert.deepEqual(peers.endpoints, ["192.0.2.1:1", "[fe80::1%2]:3"]);
+  assert.equal(peers.awaited, true);
 });
 
 test("an address that nobody has is nobody's", () => {
   const none = new TunnelPeers({ name: "wg0", publicKey: undefined, listenPort: 0, mark: 0, peers: [] });
   assert.equal(none.choose("10.0.0.1"), undefined);
+  assert.equal(none.awaited, false);
   assert.equal(none.endpointOf("fd00::1"), undefined);
 });
