@@ -3,21 +3,21 @@
  * print, as whoever runs the tests, is compared with the tutorial in `tutorial.test.ts`; here it is the record.
  */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import type { LabRecord } from "../../src/lab/record.ts";
 import type { FramingSteps } from "../../src/lab/stages/framing-account.ts";
 import type { MtuSteps } from "../../src/lab/stages/mtu-account.ts";
 import type { NoiseSteps } from "../../src/lab/stages/noise-account.ts";
 import type { ReplaySteps } from "../../src/lab/stages/replay-account.ts";
 import type { XorSteps } from "../../src/lab/stages/xor-account.ts";
-import { asNobody, canBeNobody, canUnshare, detailsOf, lab } from "./lab-process.ts";
+import { asNobody, canBeNobody, canUnshare, detailsOf, verified } from "./lab-process.ts";
 
 const timeout = 300_000; // for all of them, on one slow CPU
 const skip = process.env.WARREN_REQUIRE_PEERS !== "1" && !canUnshare() && "namespaces cannot be made here";
 
 describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   test("framing: the naive reader loses packets that warren's finds in the same bytes", async (t) => {
-    const detail = detailsOf<FramingSteps>(await verified("framing", canBeNobody(t)));
+    const detail = detailsOf<FramingSteps>(await learn(t, "framing"));
     const { reads, whole, joined, short, torn, packets, survivors } = detail("reads");
     assert.equal(whole + joined + short + torn, reads);
     assert.ok(survivors < packets, `${survivors} of ${packets}`);
@@ -32,7 +32,7 @@ describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   });
 
   test("xor: the key, the page and the password come out of captured bytes", async (t) => {
-    const detail = detailsOf<XorSteps>(await verified("xor", canBeNobody(t)));
+    const detail = detailsOf<XorSteps>(await learn(t, "xor"));
     assert.equal(detail("capture").containingPassword, 0);
     const { byStatistics, byFirstByte, trials, unsound, of } = detail("key");
     assert.deepEqual([byStatistics, byFirstByte, trials[0].key, trials[1].explained], [0x42, 0x42, 0x42, 0]);
@@ -46,7 +46,7 @@ describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   });
 
   test("noise: every byte of the three messages has its place, and no key is in the record", async (t) => {
-    const record = await verified("noise", canBeNobody(t));
+    const record = await learn(t, "noise");
     const detail = detailsOf<NoiseSteps>(record);
     for (const [name, bytes, fields] of [
       ["initiation", 148, 8],
@@ -70,7 +70,7 @@ describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   });
 
   test("replay: each repetition is dropped for its own reason, and sessions follow one another", async (t) => {
-    const detail = detailsOf<ReplaySteps>(await verified("replay", canBeNobody(t)));
+    const detail = detailsOf<ReplaySteps>(await learn(t, "replay"));
     assert.equal(detail("answered").pings, 2);
     assert.deepEqual(
       detail("drops").counted.map(({ reason, count }) => `${count} ${reason}`),
@@ -87,7 +87,7 @@ describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   });
 
   test("mtu: what is too long is refused or fragmented, and TCP in TCP holds up what is beside it", async (t) => {
-    const detail = detailsOf<MtuSteps>(await verified("mtu", canBeNobody(t)));
+    const detail = detailsOf<MtuSteps>(await learn(t, "mtu"));
     assert.deepEqual(detail("fits").pairs, [
       { inner: 100, outer: 172 },
       { inner: 1420, outer: 1480 },
@@ -108,10 +108,10 @@ describe("the lab's lessons, for an ordinary user", { timeout, skip }, () => {
   });
 });
 
-async function verified(stage: string, nobody: boolean): Promise<LabRecord> {
-  const { status, output, errors } = await lab(["--stage", stage, "--json"], { prefix: nobody ? asNobody : [] }).ended;
-  assert.deepEqual({ status, errors }, { status: 0, errors: "" });
-  const record: LabRecord = JSON.parse(output);
+/** Runs a lesson to its end. */
+async function learn(t: TestContext, stage: string): Promise<LabRecord> {
+  const nobody = canBeNobody(t);
+  const record = await verified(["--stage", stage], nobody ? asNobody : []);
   assert.equal(record.stage, stage);
   if (nobody) assert.equal(record.privilege, "user");
   return record;
