@@ -20,9 +20,9 @@ export const shellAccounts: StagePlan<ShellSteps>["accounts"] = {
   }),
 };
 
-/** Something to type, the program it needs, and what it is for. */
+/** Something to type, the programs it needs besides warren, and what it is for. */
 export interface Suggestion {
-  readonly program: string;
+  readonly needs: readonly string[];
   readonly command: string;
   readonly why: string;
 }
@@ -30,28 +30,29 @@ export interface Suggestion {
 /** What to try on a client whose tunnel is `device`, in the order in which one learns from it. */
 export function suggestions(device: string, carrier: string): readonly Suggestion[] {
   return [
-    { program: "ping", command: "ping -c 3 8.8.8.8", why: "goes through the tunnel" },
-    { program: "ip", command: "ip route", why: "the routing table, in which that is decided" },
-    { program: "ip", command: "ip route get 8.8.8.8", why: "what the kernel chooses, asked for one address" },
-    { program: "ip", command: "ip route get 8.8.4.4", why: "and for a neighbour, which has no route of its own" },
-    { program: "ip", command: `ip -s link show ${device}`, why: "how much has gone through" },
+    { needs: ["ping"], command: "ping -c 3 8.8.8.8", why: "goes through the tunnel" },
+    { needs: ["ip"], command: "ip route", why: "the routing table, in which that is decided" },
+    { needs: ["ip"], command: "ip route get 8.8.8.8", why: "what the kernel chooses, asked for one address" },
+    { needs: ["ip"], command: "ip route get 8.8.4.4", why: "and for a neighbour, which has no route of its own" },
+    { needs: ["ip"], command: `ip -s link show ${device}`, why: "how much has gone through" },
     ...(device === tunnelDevice
       ? [
-          { command: `warren show ${device}`, why: "keys, counters, and when the last handshake was" },
+          { needs: [], command: `warren show ${device}`, why: "keys, counters, and when the last handshake was" },
           {
+            needs: ["ping"],
             command: `warren trace ${device} --count 2 & sleep 1; ping -c 3 8.8.8.8; wait`,
             why: "packets inside and outside, as they pass",
           },
-        ].map((own) => ({ program: "warren", ...own }))
+        ]
       : []),
     {
-      program: "getent",
+      needs: ["getent"],
       command: "getent hosts burrow.warren.example",
       why: "a name that only this lab's 8.8.8.8 knows",
     },
-    { program: "tracepath", command: "tracepath -n 8.8.8.8", why: "the hosts on the way, as the inner packet sees it" },
+    { needs: ["tracepath"], command: "tracepath -n 8.8.8.8", why: "the hosts on the way, as the inner packet sees it" },
     {
-      program: "traceroute",
+      needs: ["traceroute"],
       command: "traceroute -n 8.8.8.8",
       why: "the hosts on the way, as the inner packet sees it",
     },
@@ -59,7 +60,7 @@ export function suggestions(device: string, carrier: string): readonly Suggestio
       { filter: `-i ${device} icmp`, why: "a ping before it is wrapped" },
       { filter: `-i eth0 ${carrier}`, why: "and after" },
     ].map(({ filter, why }) => ({
-      program: "tcpdump",
+      needs: ["tcpdump", "ping"],
       command: `tcpdump -Z root -ln -c 2 ${filter} & sleep 1; ping -c 3 8.8.8.8; wait`,
       why,
     })),

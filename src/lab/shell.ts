@@ -36,7 +36,7 @@ export async function openShell(bench: Workbench, tunnel: ShellTunnel): Promise<
   const program = findShell();
   const hasNames = client.files.run(() => writeFiles(bench));
   const known = suggestions(tunnel.device, tunnel.carrier).filter(
-    ({ program: needed }) => (needed === "warren" || isInstalled(needed)) && (needed !== "getent" || hasNames),
+    ({ needs }) => needs.every(isInstalled) && (hasNames || !needs.includes("getent")),
   );
   writeSync(bench.output, describeShell(program, known));
 
