@@ -26,6 +26,8 @@ const lookWhenBusyMs = 400;
 const busyFrom = 16;
 /** Of what was seen at one look, so many packets are taken apart; echoes first. */
 const shownPerLook = 2;
+/** And so many messages that carry no packet, of which strangers can send any number. */
+const messagesPerLook = 8;
 /** How often the tunnel is asked for its peers: they move, and are added. Less often where it has many to tell of. */
 const askEveryMs = 5000;
 const waitsPerAsk = 50;
@@ -74,6 +76,8 @@ export class Tracer implements Disposable {
   #number = 0;
   #shown = 0;
   #passedOver = 0;
+  /** Since the look began. */
+  #messages = 0;
   #matched = 0;
 
   /** Begins to look. Throws `VpnError` where there is no such interface, no tunnel behind it, or no permission. */
@@ -135,14 +139,15 @@ export class Tracer implements Disposable {
   }
 
   #requireInterface(): void {
-    const { device } = this.#options;
-    if (this.#config.links.find(device) === undefined) throw new VpnError("not-available", `${device} has gone`);
+    if (this.#config.links.find(this.#index) !== undefined) return; // by its number: another may have its name
+    throw new VpnError("not-available", `${this.#options.device} has gone`);
   }
 
   /** Returns how many packets it found. */
   #look(): number {
     const seen = this.#points.look();
     this.#pcap?.add(seen);
+    this.#messages = 0;
     for (const { point, packet } of seen) {
       if (point.side === "inside") this.#noteInside(point, packet);
       else this.#noteOutside(point, packet);
@@ -184,7 +189,9 @@ export class Tracer implements Disposable {
       if (message.kind === "data") {
         const endpoint = direction === "out" ? destination : source;
         this.#matcher.addOutside({ direction, at: sighting.at, length: message.length, endpoint, carrier });
-      } else this.#options.onEvent({ kind: "message", number: ++this.#number, direction, carrier });
+      } else if (this.#messages++ < messagesPerLook) {
+        this.#options.onEvent({ kind: "message", number: ++this.#number, direction, carrier });
+      } else this.#passedOver++;
     }
   }
 
