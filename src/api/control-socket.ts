@@ -124,12 +124,14 @@ export class ControlSocket implements AsyncDisposable {
 
   #serve(client: Socket): void {
     const [longestSilent] = this.#clients;
-    if (this.#clients.size >= maximumClients) longestSilent?.destroy();
+    if (this.#clients.size >= maximumClients) {
+      longestSilent.destroy();
+      this.#clients.delete(longestSilent); // at once: many may come in one turn
+    }
     const note = () => {
-      this.#clients.delete(client);
-      this.#clients.add(client);
+      if (this.#clients.delete(client)) this.#clients.add(client);
     };
-    note();
+    this.#clients.add(client);
     client.on("drain", note);
     client.on("close", () => this.#clients.delete(client));
     client.on("error", () => client.destroy()); // it went away
@@ -156,8 +158,8 @@ export async function serveControl(tunnel: Tunnel, log: (line: string) => void):
   try {
     return await ControlSocket.open(tunnel.name, { tunnel, log });
   } catch (error) {
-    if (!(error instanceof VpnError)) throw error;
-    log(`${tunnel.name} will not be shown by wg and warren show: ${error.line}`);
+    const why = error instanceof VpnError ? error.line : String(error);
+    log(`${tunnel.name} will not be shown by wg and warren show: ${why}`);
     return new AsyncDisposableStack();
   }
 }

@@ -127,6 +127,23 @@ test("clients that only sit there make room for the next", async (t) => {
   assert.equal(clients[2].closed, false);
 });
 
+test("so they do when many come at once", async (t) => {
+  const { path } = await open(t, emptyFolder(t));
+  const clients = Array.from({ length: 110 }, () => connect(path));
+  t.after(() => clients.map((client) => client.destroy()));
+  let closed = 0;
+  const enough = Promise.withResolvers<void>();
+  for (const client of clients) {
+    client.on("error", () => {}).resume();
+    client.once("close", () => {
+      if (++closed === 110 - 63) enough.resolve(); // 63 and the one below
+    });
+  }
+  assert.equal(await ask(path, "get=1\n\n"), "errno=0\n\n");
+  await enough.promise;
+  assert.equal(closed, 110 - 63);
+});
+
 test("an answer that is not read waits, without filling memory", async (t) => {
   const tunnel = new ConfigurableTunnel();
   const { path } = await open(t, emptyFolder(t), { tunnel });
