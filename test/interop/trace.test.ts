@@ -4,6 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { Endpoint } from "../../src/base/address.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { Machine, type Outcome, type Program } from "./machine.ts";
 import { within } from "./patience.ts";
@@ -52,6 +55,7 @@ interface EndEvent {
   }[];
   readonly shown: number;
   readonly matched: number;
+  readonly passedOver: number;
   readonly pcap: { readonly packets: number } | null;
 }
 
@@ -228,6 +232,23 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     for (const { seen, dropped } of end.points) assert.ok(seen > 1000 && dropped > seen / 2, `${seen} ${dropped}`);
     assert.ok(end.shown < 1000);
     assert.ok(statSync(file).size < 20 * megabyte);
+  });
+
+  test("shows a few of a flood of handshakes, and counts the others", async (t) => {
+    if (!isReady(t)) return;
+    using pair = await TracedPair.open();
+    const trace = await pair.trace("right", "--json");
+    const initiation = new Uint8Array(148);
+    initiation[0] = 1;
+    using sockets = pair.left.namespace.run(() => openUdpSockets({ port: 0 }));
+    for (let i = 0; i < 1000; i++) sendDatagram(sockets, initiation, Endpoint.parse("192.0.2.2:5002"));
+    await trace.line(/"kind":"initiation"/);
+    const outcome = await interrupt(trace);
+    const { passedOver, points } = endOf(outcome);
+    const shown = outcome.stdout.match(/"event":"message"/g)?.length ?? 0;
+    assert.ok(shown > 0 && shown < 100, `${shown} shown`);
+    assert.ok(passedOver > 0);
+    assert.equal(points[1].seen, 1000);
   });
 
   test("looks at the tunnel of another program", async (t) => {
