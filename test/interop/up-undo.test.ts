@@ -77,9 +77,13 @@ const ways: readonly Way[] = [
   {
     title: "SIGKILL, up, then down",
     async go(host, parameters, whileUp) {
-      await killed(host, ...parameters);
+      const first = await host.up("wg0", ...parameters);
+      const { rules4, rules6, resolvers } = await host.state();
+      first.kill("SIGKILL");
+      await first.outcome;
       const program = await host.up("wg0", ...parameters);
       await whileUp();
+      assert.deepEqual(difference({ rules4, rules6, resolvers }, await host.state()), {}, "nothing is there twice");
       await down(host);
       assert.equal((await program.outcome).code, 0);
     },
@@ -131,4 +135,21 @@ test("a kill switch that a killed tunnel left stays where the next one fails, an
   assert.equal(await isShut(), false);
   await down(host);
   assert.deepEqual(difference(before, await host.state()), {});
+});
+
+test("what a killed tunnel left and the next one does not want is undone when that comes up", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  const { rules4, rules6, resolvers, sysctls } = await host.state();
+  host.configure("wg0", network.file({ dns: "10.8.0.2", more: "PostDown = touch /etc/undone" }));
+  await killed(host, "--forward");
+  host.configure("wg0", network.file({ allowedIps: "10.98.0.0/16" }));
+  await host.up("wg0");
+  const now = await host.state();
+  const others = now.sysctls.split("\n").filter((line) => !line.includes("/wg0/")); // those of the interface itself
+  const left = { rules4, rules6, resolvers, sysctls };
+  assert.deepEqual(difference(left, { ...now, sysctls: others.join("\n") }), {});
+  assert.equal(host.read("etc/undone"), "");
+  await down(host);
 });
