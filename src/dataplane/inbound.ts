@@ -74,6 +74,8 @@ export class Inbound {
   #posted = false;
   /** The peer that main was last told of in this batch: the next message, too, comes from where main will look. */
   #roamed = -1;
+  /** The peer whose endpoint was compared with the sender of what was read last: one read is of one sender. */
+  #located = -1;
 
   constructor(options: InboundOptions) {
     this.#options = options;
@@ -95,6 +97,7 @@ export class Inbound {
         more = false;
         break;
       }
+      this.#located = -1;
       if (outcome < 0) this.#drop("message-truncated");
       else this.#datagrams();
     }
@@ -182,7 +185,10 @@ export class Inbound {
       words[(keypair + KeypairRecord.confirmed) >> 2] = 1;
       this.#posted = true;
     }
-    if (!this.#isFrom(peer)) this.#roam(id, peer);
+    if (peer !== this.#located) {
+      if (!this.#isFrom(peer)) this.#roam(id, peer);
+      this.#located = peer;
+    }
     if (now < floats[(keypair + KeypairRecord.rekeyReceivingAt) >> 3]) return;
     if (now - floats[(keypair + KeypairRecord.inboundAskedAt) >> 3] < askAgainAfterMs || ring.reserve(0) < 0) return;
     ring.commit(FromInbound.freshen, id, this.#memory.generation(id));
