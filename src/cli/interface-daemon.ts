@@ -44,6 +44,6 @@ export async function runInterface(name: string, descriptors: InterfaceDescripto
 /** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
 function signalled(): Promise<"signal"> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve("signal"));
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve("signal"));
   });
 }

@@ -107,6 +107,7 @@ test("signals and the removal of its socket end it in good order", async (t) => 
   const ends: Record<string, (tunnel: UserspaceWireguard) => void> = {
     SIGTERM: ({ program }) => program.kill("SIGTERM"),
     SIGINT: ({ program }) => program.kill("SIGINT"),
+    SIGHUP: ({ program }) => program.kill("SIGHUP"),
     "the socket removed": ({ name }) => rmSync(socketOf(name)),
   };
   for (const [what, end] of Object.entries(ends)) {
