@@ -36,6 +36,14 @@ interface Told {
   readonly received: Uint8Array | undefined;
 }
 
+/** What complaints call the hosts. */
+const called: Readonly<Record<HostName, string>> = {
+  client: "client",
+  home: "home router",
+  internet: "internet's router",
+  server: "server",
+  dns: "dns host",
+};
 const patienceMs = 5000; // a second or two of it is the program's own
 const [destination] = address.dns;
 
@@ -124,7 +132,7 @@ class Trace implements Disposable {
     const sent = trail.add({ seed: [], ...start, place: "destination: answers", sighting: answered, since: first - 1 });
     const link = { host: "server", device: "eth0", direction: "in" } as const;
     const back = { bytes: this.#sees(link, "reply") };
-    const came = trail.add({ seed: [1], ...link, place: "server", sighting: back, since: sent });
+    const came = trail.add({ seed: [1], ...link, place: "arrives", sighting: back, since: sent });
     const queue = { host: "server", device, direction: "out" } as const;
     const inner = this.#sees(queue, "reply");
     const entered = trail.add({
@@ -190,7 +198,7 @@ class Trace implements Disposable {
     }
     const end = { host: to, device: "eth0", direction: "in" } as const;
     const bytes = this.#passes(end, payload);
-    trail.add({ seed: travelling, ...end, place: to, sighting: { bytes }, since });
+    trail.add({ seed: travelling, ...end, place: "arrives", sighting: { bytes }, since });
     return bytes;
   }
 
@@ -214,7 +222,7 @@ class Trace implements Disposable {
 
   #carrierOf(place: Place, inner: Uint8Array): Carried {
     const found = this.#tunnel.carrier.find(this.#packetsAt(place), inner, this.#secret);
-    const where = `${place.device} of the ${place.host}`;
+    const where = `${place.device} of the ${called[place.host]}`;
     // TCP may have sent it twice.
     const others = found.filter(({ payload }) => !equalBytes(payload, found[0].payload)).length;
     verify(
@@ -239,7 +247,7 @@ class Trace implements Disposable {
     const count = this.#packetsAt({ host, device, direction }).length;
     verify(
       packet !== undefined,
-      `${what} to go ${direction} by ${device} of the ${host}`,
+      `${what} to go ${direction} by ${device} of the ${called[host]}`,
       `of ${count} packets none is it`,
     );
     return packet;
