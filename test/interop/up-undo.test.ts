@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { FullTunnelNetwork } from "./full-tunnel.ts";
 import { difference, type ManagedHost } from "./managed-host.ts";
 
+const patienceMs = 20_000;
 const touched = [
   "links",
   "addresses",
@@ -153,3 +155,28 @@ test("what a killed tunnel left and the next one does not want is undone when th
   assert.equal(host.read("etc/undone"), "");
   await down(host);
 });
+
+test("killed at any point while it comes up, it leaves nothing that down does not undo", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  host.configure("wg0", network.file({ dns: "10.8.0.2" }));
+  const before = await host.state();
+  for (const lines of [2, 4, 7, 10]) {
+    const program = host.start(host.command("up", "wg0", "--foreground", "--forward", "--kill-switch"));
+    const begun = performance.now();
+    while (linesNoted(host) < lines) {
+      assert.ok(performance.now() - begun < patienceMs, `${lines} lines were not written`);
+      await setImmediate();
+    }
+    program.kill("SIGKILL");
+    await program.outcome;
+    await down(host);
+    assert.deepEqual(difference(before, await host.state()), {}, `killed after ${lines} lines`);
+  }
+});
+
+function linesNoted(host: ManagedHost): number {
+  const [journal] = host.notes().filter((file) => file.endsWith("wg0.journal"));
+  return journal === undefined ? 0 : host.read(journal).trim().split("\n").length;
+}
