@@ -1,7 +1,8 @@
 /**
- * Two WireGuard peers without a socket, and a clock that is a number: hours pass in milliseconds. The protocol is the one
- * that `warren up` runs (`wireguard/device.ts`, `data-path.ts`); it is told the time and asks for none. Messages arrive
- * at once. Used where a rule of minutes is to be seen.
+ * Two WireGuard peers without a socket, and a clock that is a number: hours pass in milliseconds. Handshakes, sessions and
+ * timers are those that `warren up` runs (`wireguard/device.ts`), which is told the time and asks for none; messages are
+ * sealed by the readable twin of its data path (`wireguard/data-path.ts`). They arrive at once. Used where a rule of
+ * minutes is to be seen.
  */
 import { Cidr, Endpoint, IpAddress } from "../base/address.ts";
 import type { DropReason } from "../base/errors.ts";

@@ -113,7 +113,7 @@ async function pingAgain(bench: Workbench, inside: Capture): Promise<ReplaySteps
   return { destination, milliseconds: replies[0].milliseconds, pings };
 }
 
-/** The protocol that warren runs, told the time. */
+/** The protocol's rules of minutes, which nobody wants to wait for. */
 function watchClock(): ReplaySteps["clock"] {
   const start = performance.now();
   const random = (length: number) => Uint8Array.from(randomBytes(length));
