@@ -3,8 +3,9 @@
  * is the one that docs/tutorial/README.md declares to readers. Pure.
  *
  * A fenced block of the language `console` that begins with `$ ` is a command and its output; one that does not quotes
- * further from the output of the command before. In an output `…` stands for anything within its line, and a line of `…`
- * alone for any number of lines, none included. All else is meant literally, and in this order.
+ * further from the output of the command before. In an output `…` stands for anything within its line, `‹6.2›` for
+ * anything likewise (it was 6.2 once), and a line of `…` alone for any number of lines, none included. All else is meant
+ * literally, and in this order.
  */
 
 /** A command, and its output as quoted, block by block. */
@@ -91,6 +92,6 @@ function match(patterns: readonly string[], printed: readonly string[], from: nu
 
 /** A quoted line as an expression for the whole of a printed one. */
 function patternOf(line: string): RegExp {
-  const parts = line.trimEnd().split(anything);
+  const parts = line.trimEnd().split(/…|‹[^›]*›/);
   return new RegExp(`^${parts.map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join(".*")}$`);
 }

@@ -43,6 +43,13 @@ test("… in a line stands for anything in that line alone", () => {
   assert.match(check("took 12\n ms\n", "$ x\ntook … ms") ?? "", /was not printed/);
 });
 
+test("what stands in ‹› was so once, and may be anything in its line", () => {
+  assert.equal(check("took    12 ms, 3 of 3\n", "$ x\ntook ‹9.5› ms, 3 of ‹3›"), undefined);
+  assert.match(check("took 12 s\n", "$ x\ntook ‹12› ms") ?? "", /was not printed/);
+  assert.match(check("took 12 ms\n", "$ x\ntook ‹12 ms") ?? "", /was not printed/);
+  assert.match(check("a\nb\n", "$ x\n‹a›\nc") ?? "", /^line 6: "c" was not printed/);
+});
+
 test("a line of … stands for any lines, none included", () => {
   for (const output of ["a\nz\n", "a\nb\nc\nz\n"]) assert.equal(check(output, "$ x\na\n…\nz"), undefined);
   assert.equal(check("b\na\nc\n", "$ x\n…\nc"), undefined);
