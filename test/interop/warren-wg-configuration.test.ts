@@ -96,8 +96,8 @@ async function observe(tunnel: UserspaceWireguard): Promise<Record<string, strin
       tunnel.host,
       words.map((word) => word.replace("IFACE", tunnel.name)),
     );
-    const byPeer = text.replaceAll(tunnel.name, "IFACE").split(/\n(?=peer|\[Peer\])|(?<=dump.*)\n/);
-    seen[what] = byPeer.flatMap((part) => (what.startsWith("show IFACE") ? part.split("\n") : [part.trim()])).sort();
+    const parts = text.replaceAll(tunnel.name, "IFACE").split(words.length === 2 ? /\n(?=peer|\[Peer\])/ : "\n");
+    seen[what] = parts.map((part) => part.trim()).sort();
   }
   return seen;
 }
