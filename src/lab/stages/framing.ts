@@ -18,7 +18,7 @@ import type { Workbench } from "../workbench.ts";
 import { type FramingSteps, framingAccounts, type InnerStream } from "./framing-account.ts";
 
 const pings = 3;
-const streamMs = { naive: 1500, warren: 700 } as const;
+const streamMs = { naive: 1000, warren: 500 } as const;
 /** Warren is this much faster at least, or the stage has shown nothing; it is more like a hundred times. */
 const leastTimes = 3;
 const shownBytes = 20;

@@ -28,7 +28,7 @@ const overhead = 20 + 8 + 32;
 const padding = 16;
 const way = { delayMs: 20, bitsPerSecond: 20_000_000, queueBytes: 50_000 } as const;
 const loseOneIn = 100;
-const probes = { idle: 12, loaded: 48 } as const;
+const probes = { idle: 12, loaded: 40 } as const;
 /** TCP in TCP is this much slower for the packets beside it at least, or the stage has shown nothing; it is more like 20. */
 const leastTimes = 2;
 /** struct icmphdr of "destination unreachable: fragmentation needed" (RFC 1191 §4). */
