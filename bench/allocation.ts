@@ -29,7 +29,7 @@ export interface Allocations {
 export async function measureAllocation(signal: AbortSignal): Promise<Allocations> {
   await using resources = new AsyncDisposableStack();
   const hosts = resources.use(new TwoHosts());
-  const { a, b } = await openWarren(hosts, resources, signal);
+  const { a, b } = await openWarren()(hosts, resources, signal);
   await waitForTunnel(hosts, signal);
   const load = measureThroughput(hosts, loadSeconds, signal);
   const [outbound, inbound] = await Promise.all([

@@ -1,4 +1,7 @@
-/** One run of each implementation after the other, in fresh namespaces: AB, BA, AB and so on, so that drift cancels. */
+/**
+ * One run of each implementation after the other, in fresh namespaces, and the next time in the opposite order, so that
+ * drift cancels: warren's tunnel, what it is compared with, and `warren classic`, which is compared with the tunnel.
+ */
 import {
   measureRoundTrips,
   measureThroughput,
@@ -21,46 +24,58 @@ export interface Run extends Throughput {
 }
 
 export interface Pair {
+  /** AB: warren, the yardstick, classic; BA: the other way round. */
   readonly order: "AB" | "BA";
   readonly warren: Run;
-  readonly wireguardGo?: Run;
-  /** Throughput of warren over that of wireguard-go. */
+  readonly yardstick?: Run;
+  /** Throughput of warren over that of the yardstick. */
   readonly ratio?: number;
+  readonly classic: Run;
+  /** Throughput of classic over that of warren's tunnel. */
+  readonly classicRatio: number;
 }
 
 export interface ComparisonOptions {
   readonly pairs: number;
   readonly seconds: number;
   readonly openWarren: OpenTunnel;
-  /** Absent: warren is measured alone. */
-  readonly openWireguardGo?: OpenTunnel | undefined;
+  readonly openClassic: OpenTunnel;
+  /** Absent: warren is compared with nothing but its own classic. */
+  readonly yardstick: { readonly name: string; readonly open: OpenTunnel } | undefined;
   readonly signal: AbortSignal;
   readonly progress: (what: string) => void;
 }
 
 export async function compare(options: ComparisonOptions): Promise<Pair[]> {
-  const { pairs, seconds, openWarren, openWireguardGo, signal, progress } = options;
+  const { pairs, seconds, openWarren, openClassic, yardstick, signal, progress } = options;
   const results: Pair[] = [];
   for (let i = 0; i < pairs; i++) {
     const runOf = (name: string, open: OpenTunnel) => {
       progress(`pair ${i + 1} of ${pairs}: ${name}`);
       return runOnce(open, seconds, signal);
     };
-    if (openWireguardGo === undefined) {
-      results.push({ order: "AB", warren: await runOf("warren", openWarren) });
-    } else if (i % 2 === 0) {
+    const runYardstick = async () => yardstick && (await runOf(yardstick.name, yardstick.open));
+    if (i % 2 === 0) {
       const warren = await runOf("warren", openWarren);
-      results.push(paired("AB", warren, await runOf("wireguard-go", openWireguardGo)));
+      const other = await runYardstick();
+      results.push(paired("AB", warren, other, await runOf("classic", openClassic)));
     } else {
-      const wireguardGo = await runOf("wireguard-go", openWireguardGo);
-      results.push(paired("BA", await runOf("warren", openWarren), wireguardGo));
+      const classic = await runOf("classic", openClassic);
+      const other = await runYardstick();
+      results.push(paired("BA", await runOf("warren", openWarren), other, classic));
     }
   }
   return results;
 }
 
-function paired(order: Pair["order"], warren: Run, wireguardGo: Run): Pair {
-  return { order, warren, wireguardGo, ratio: warren.bitsPerSecond / wireguardGo.bitsPerSecond };
+function paired(order: Pair["order"], warren: Run, yardstick: Run | undefined, classic: Run): Pair {
+  return {
+    order,
+    warren,
+    ...(yardstick === undefined ? {} : { yardstick, ratio: warren.bitsPerSecond / yardstick.bitsPerSecond }),
+    classic,
+    classicRatio: classic.bitsPerSecond / warren.bitsPerSecond,
+  };
 }
 
 async function runOnce(open: OpenTunnel, seconds: number, signal: AbortSignal): Promise<Run> {

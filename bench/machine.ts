@@ -1,7 +1,10 @@
 /** What the figures were taken on, and whether the programs that take them are there. */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { arch, cpus, loadavg, release } from "node:os";
+import { join } from "node:path";
 import { VpnError } from "../src/base/errors.ts";
+import { tunnelProgram } from "./tunnel-pair.ts";
 
 export interface Machine {
   readonly kernel: string;
@@ -33,6 +36,24 @@ export function requirePrograms(): void {
     if (spawnSync(program, [program === "ping" ? "-V" : "--version"]).error === undefined) continue;
     throw new VpnError("not-available", `${program} is not installed`, { remedy: `apt-get install ${debianPackage}` });
   }
+}
+
+/**
+ * The commit, such as `cf9ab4e` or `cf9ab4e, changed`, of the checkout of warren at `path`. Throws `invalid-argument` for
+ * a folder that is none, or in which nothing is installed.
+ */
+export function checkoutVersion(path: string): string {
+  const remedy = "give the folder of a checkout, with `npm ci` done in it, as --against warren=FOLDER";
+  for (const file of [tunnelProgram, "node_modules/koffi", "src/packet/kernels/kernels.wasm"]) {
+    if (existsSync(join(path, file))) continue;
+    throw new VpnError("invalid-argument", `${path} is no checkout of warren that can run: it has no ${file}`, {
+      remedy,
+    });
+  }
+  const git = (...parameters: string[]) => spawnSync("git", ["-C", path, ...parameters], { encoding: "utf8" });
+  const commit = git("rev-parse", "--short", "HEAD").stdout?.trim() ?? "";
+  const isChanged = git("diff", "--quiet", "HEAD", "--", "src", "bench").status === 1;
+  return `${commit === "" ? "of no known commit" : commit}${isChanged ? ", changed" : ""}`;
 }
 
 const oldestYear = 2025;

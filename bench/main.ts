@@ -1,21 +1,25 @@
 /**
- * `npm run bench`: throughput, round trips, allocation, memory and time to start, against wireguard-go in turn. A table
- * goes to standard error, the whole result as JSON to standard output or to a file.
+ * `npm run bench`: throughput, round trips, allocation, memory and time to start, in turn with `warren classic` and, as
+ * asked for, with wireguard-go or another checkout of warren. A table goes to standard error, the whole result as JSON to
+ * standard output or to a file.
  *
  * Absolute figures drift with the machine and its neighbours; only the ratios of runs made in turn count.
  */
 import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { VpnError } from "../src/base/errors.ts";
 import { mountPrivateRun } from "../src/os/process.ts";
 import { loadSeconds, measureAllocation } from "./allocation.ts";
-import { compare } from "./comparison.ts";
-import { requirePrograms, thisMachine, yardstickVersion } from "./machine.ts";
+import { openClassic } from "./classic-pair.ts";
+import { type ComparisonOptions, compare } from "./comparison.ts";
+import { checkoutVersion, requirePrograms, thisMachine, yardstickVersion } from "./machine.ts";
 import { type BenchResult, formatTable, spreadOf } from "./table.ts";
 import { mtu, openWarren, openWireguardGo } from "./tunnel-pair.ts";
 import { TwoHosts } from "./two-hosts.ts";
 
-const usage = "npm run bench -- [--against WIREGUARD_GO] [--pairs 5] [--seconds 4] [--json FILE]";
+const usage =
+  "npm run bench -- [--against WIREGUARD_GO | --against warren=CHECKOUT] [--pairs 5] [--seconds 4] [--json FILE]";
 
 interface BenchOptions {
   readonly against: string | undefined;
@@ -38,9 +42,9 @@ try {
   } else throw error;
 }
 
-async function bench({ against: path, pairs: count, seconds, json }: BenchOptions): Promise<void> {
+async function bench({ against, pairs: count, seconds, json }: BenchOptions): Promise<void> {
   requirePrograms();
-  const against = path === undefined ? null : { name: "wireguard-go" as const, version: yardstickVersion(path) };
+  const yardstick = against === undefined ? undefined : findYardstick(against);
   const machine = thisMachine();
   new TwoHosts()[Symbol.dispose](); // says what to do where namespaces may not be made
   mountPrivateRun(); // wireguard-go keeps its control socket there
@@ -50,8 +54,9 @@ async function bench({ against: path, pairs: count, seconds, json }: BenchOption
   const pairs = await compare({
     pairs: count,
     seconds,
-    openWarren,
-    openWireguardGo: path === undefined ? undefined : openWireguardGo(path),
+    openWarren: openWarren(),
+    openClassic,
+    yardstick,
     signal,
     progress,
   });
@@ -60,9 +65,10 @@ async function bench({ against: path, pairs: count, seconds, json }: BenchOption
     date: new Date().toISOString(),
     machine,
     settings: { pairs: count, seconds, streams: 1, mtu },
-    against,
+    against: yardstick === undefined ? null : { name: yardstick.name, version: yardstick.version },
     pairs,
     ratio: ratios.length === 0 ? null : spreadOf(ratios),
+    classicRatio: spreadOf(pairs.map(({ classicRatio }) => classicRatio)),
     allocation,
     slowestReadyMs: Math.max(...pairs.flatMap(({ warren }) => warren.readyMs)),
     largestResidentBytes: Math.max(...pairs.flatMap(({ warren }) => warren.residentBytes)),
@@ -71,6 +77,16 @@ async function bench({ against: path, pairs: count, seconds, json }: BenchOption
   console.error(formatTable(result));
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
   else if (!process.stdout.isTTY) console.log(JSON.stringify(result));
+}
+
+/** What is named by `--against`: the program wireguard-go, or a checkout of warren. */
+function findYardstick(against: string): NonNullable<ComparisonOptions["yardstick"]> & { readonly version: string } {
+  const checkout = /^warren=(.+)$/.exec(against)?.[1];
+  if (checkout === undefined) {
+    return { name: "wireguard-go", version: yardstickVersion(against), open: openWireguardGo(against) };
+  }
+  const path = resolve(checkout);
+  return { name: "warren", version: checkoutVersion(path), open: openWarren(path) };
 }
 
 function readOptions(): BenchOptions {

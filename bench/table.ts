@@ -9,10 +9,12 @@ export interface BenchResult {
   readonly machine: Machine;
   readonly settings: { readonly pairs: number; readonly seconds: number; readonly streams: 1; readonly mtu: number };
   /** What warren was compared with; null: it was measured alone. */
-  readonly against: { readonly name: "wireguard-go"; readonly version: string } | null;
+  readonly against: { readonly name: string; readonly version: string } | null;
   readonly pairs: readonly Pair[];
-  /** Throughput of warren over wireguard-go's, over the pairs; null where warren was alone. */
+  /** Throughput of warren over that of `against`, over the pairs; null where warren was alone. */
   readonly ratio: Spread | null;
+  /** Throughput of `warren classic` over that of the tunnel, over the pairs. */
+  readonly classicRatio: Spread;
   readonly allocation: Allocations;
   /** Of all of warren's processes: the longest time to an interface that is up, the most resident memory after load. */
   readonly slowestReadyMs: number;
@@ -33,21 +35,27 @@ export function spreadOf(values: readonly number[]): Spread {
 }
 
 export function formatTable(result: BenchResult): string {
-  const { machine, settings, against, pairs, ratio, allocation } = result;
-  const yardstick = against === null ? "" : `${against.name} ${against.version}`;
-  const rows = pairs.map(({ order, warren, wireguardGo, ratio: quotient }, i) => [
-    `${i + 1} ${wireguardGo === undefined ? "" : order}`,
+  const { machine, settings, against, pairs, ratio, classicRatio, allocation } = result;
+  const described = against === null ? "" : `${against.name} ${against.version}`;
+  const rows = pairs.map(({ order, warren, yardstick, ratio: quotient, classic, classicRatio: ofTunnel }, i) => [
+    `${i + 1} ${order}`,
     gigabits(warren.bitsPerSecond),
-    wireguardGo === undefined ? "" : gigabits(wireguardGo.bitsPerSecond),
+    yardstick === undefined ? "" : gigabits(yardstick.bitsPerSecond),
     quotient?.toFixed(2) ?? "",
+    gigabits(classic.bitsPerSecond),
+    ofTunnel.toFixed(2),
     warren.roundTrips.medianMs.toFixed(2),
-    wireguardGo?.roundTrips.medianMs.toFixed(2) ?? "",
+    yardstick?.roundTrips.medianMs.toFixed(2) ?? "",
   ]);
-  const header = ["pair", "warren Gbit/s", "wg-go Gbit/s", "ratio", "warren rtt ms", "wg-go rtt ms"];
+  const other = against?.name === "warren" ? "other" : "wg-go";
+  const header = [
+    ...["pair", "warren Gbit/s", `${other} Gbit/s`, "ratio"],
+    ...["classic Gbit/s", "of tunnel", "warren rtt ms", `${other} rtt ms`],
+  ];
   return [
     `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load ${machine.loadAverage}`,
     `TCP, one stream, MTU ${settings.mtu}, ${settings.seconds} s a run, both ends on this machine`,
-    against === null ? "warren alone: give --against the path of a wireguard-go to compare" : `against ${yardstick}`,
+    against === null ? "warren alone: give --against the path of a wireguard-go to compare" : `against ${described}`,
     "",
     ...[header, ...rows].map((cells) =>
       cells
@@ -59,6 +67,7 @@ export function formatTable(result: BenchResult): string {
     ...(ratio === null
       ? []
       : [`median ratio   ${ratio.median.toFixed(2)} (${ratio.minimum.toFixed(2)} to ${ratio.maximum.toFixed(2)})`]),
+    `classic        ${classicRatio.median.toFixed(2)} of the tunnel (${classicRatio.minimum.toFixed(2)} to ${classicRatio.maximum.toFixed(2)})`,
     `allocation     ${perPacket(allocation.outbound)} outbound, ${perPacket(allocation.inbound)} inbound (at most 1)`,
     `resident       ${Math.ceil(result.largestResidentBytes / 1e6)} MB a process after load (under 150)`,
     `ready after    ${Math.ceil(result.slowestReadyMs)} ms at the slowest (under 500)`,

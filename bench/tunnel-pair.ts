@@ -1,19 +1,22 @@
-/** What is compared: a tunnel between the two hosts, made by warren or by wireguard-go. */
+/** What is compared: a tunnel between the two hosts, made by warren, by another checkout of it, or by wireguard-go. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createConnection } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VpnError } from "../src/base/errors.ts";
 import { PrivateKey, PublicKey } from "../src/base/keys.ts";
 import { native } from "../src/crypto/native.ts";
 import { InterfaceConfig } from "../src/os/interface-config.ts";
 import { setUpInterface } from "../src/tunnel/interface-setup.ts";
-import type { TunnelStatus } from "../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../src/tunnel/tunnel-status.ts";
 import { Program } from "./program.ts";
 import type { TunnelProgramOptions } from "./tunnel-program.ts";
 import type { Host, TwoHosts } from "./two-hosts.ts";
 
 export const mtu = 1420;
+/** One end as a process, inside a checkout. */
+export const tunnelProgram = "bench/tunnel-program.ts";
 
 /** Both ends' processes, ready to carry packets from host a to host b. */
 export interface TunnelPair {
@@ -26,9 +29,12 @@ export interface TunnelPair {
 /** Opens a tunnel; the processes belong to `resources`. */
 export type OpenTunnel = (hosts: TwoHosts, resources: AsyncDisposableStack, signal: AbortSignal) => Promise<TunnelPair>;
 
-const tunnelProgram = fileURLToPath(new URL("./tunnel-program.ts", import.meta.url));
-/** Code compiled in one run serves the next, threads included, as it does for `bin/warren`. */
-const environment = { NODE_COMPILE_CACHE: fileURLToPath(new URL("../node_modules/.cache/warren", import.meta.url)) };
+const ownCheckout = fileURLToPath(new URL("..", import.meta.url));
+
+/** Code compiled in one run of a checkout serves the next, threads included, as it does for `bin/warren`. */
+export function compileCache(checkout: string = ownCheckout): Readonly<Record<string, string>> {
+  return { NODE_COMPILE_CACHE: join(checkout, "node_modules/.cache/warren") };
+}
 
 interface End {
   readonly host: Host;
@@ -39,7 +45,11 @@ interface End {
 
 type OpenEnd = (end: End, resources: AsyncDisposableStack, signal: AbortSignal) => Promise<Program>;
 
-export const openWarren: OpenTunnel = (hosts, resources, signal) => openBoth(openWarrenEnd, hosts, resources, signal);
+/** warren from the checkout at `path`: this one, unless another is given. */
+export function openWarren(path: string = ownCheckout): OpenTunnel {
+  const openEnd: OpenEnd = (end, resources, signal) => openWarrenEnd(path, end, resources, signal);
+  return (hosts, resources, signal) => openBoth(openEnd, hosts, resources, signal);
+}
 
 /** The same with the wireguard-go at `path`, configured through its control socket in /run/wireguard. */
 export function openWireguardGo(path: string): OpenTunnel {
@@ -69,9 +79,15 @@ async function openBoth(
   return { a: programA, b: programB, readyMs: [performance.now() - between, between - begun] };
 }
 
-async function openWarrenEnd(end: End, resources: AsyncDisposableStack, signal: AbortSignal): Promise<Program> {
+async function openWarrenEnd(
+  checkout: string,
+  end: End,
+  resources: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Program> {
   const { host, peer, privateKey, peerKey } = end;
-  const program = resources.use(new Program(host.namespace, [process.execPath, tunnelProgram], signal, environment));
+  const command = [process.execPath, join(checkout, tunnelProgram)];
+  const program = resources.use(new Program(host.namespace, command, signal, compileCache(checkout)));
   const options: TunnelProgramOptions = {
     name: "bench",
     privateKey: privateKey.reveal(),

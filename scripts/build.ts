@@ -22,7 +22,7 @@ export function build(folder: string): void {
   execFileSync(process.execPath, [compiler, ...target], { stdio: "inherit" });
   for (const path of copied) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
-    cpSync(join(root, path), join(folder, path), { recursive: true });
+    cpSync(join(root, path), join(folder, path), { recursive: true, dereference: true }); // npm packs no links
   }
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(published(manifest), null, 2)}\n`);

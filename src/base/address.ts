@@ -109,20 +109,29 @@ export class Cidr {
   }
 }
 
+/** The near side of a way: one of our own addresses, and the index of the interface over which it was spoken to. */
+export interface LocalAddress {
+  readonly address: IpAddress;
+  readonly device: number;
+}
+
 /** Where a datagram goes to or comes from: an address and a UDP port. */
 export class Endpoint {
   readonly address: IpAddress;
   readonly port: number;
   /** Interface index for link-local IPv6 addresses (RFC 4007), else 0. */
   readonly scope: number;
+  /** Which of our addresses the datagram came to, so that an answer can leave from there; undefined if any will do. */
+  readonly local: LocalAddress | undefined;
 
-  constructor(address: IpAddress, port: number, scope = 0) {
+  constructor(address: IpAddress, port: number, scope = 0, local?: LocalAddress) {
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new VpnError("invalid-argument", `${port} is not a port`, { remedy: "use 1 to 65535" });
     }
     this.address = address;
     this.port = port;
     this.scope = scope;
+    this.local = local;
   }
 
   /** Parses `192.0.2.1:51820` or `[2001:db8::1]:51820`. Throws `invalid-argument`. */
@@ -140,8 +149,20 @@ export class Endpoint {
     return this.address.family;
   }
 
+  /** Whether both are the same place, whichever way leads there. */
   equals(other: Endpoint): boolean {
     return this.port === other.port && this.scope === other.scope && this.address.equals(other.address);
+  }
+
+  /** Whether both were also spoken to in the same way. */
+  isReachedLike({ local }: Endpoint): boolean {
+    if (this.local === undefined || local === undefined) return this.local === local;
+    return this.local.device === local.device && this.local.address.equals(local.address);
+  }
+
+  /** The same place, with an answer from any of our addresses. */
+  get withoutLocal(): Endpoint {
+    return this.local === undefined ? this : new Endpoint(this.address, this.port, this.scope);
   }
 
   toString(): string {

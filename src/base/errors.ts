@@ -62,7 +62,8 @@ export type VpnErrorCode =
   | "port-taken"
   | "worker-failed"
   | "hook-failed"
-  | "lab-step-failed";
+  | "lab-step-failed"
+  | "interface-deleted";
 
 export interface VpnErrorOptions {
   /** One sentence that tells the reader what to do. Printed after the message. */

@@ -74,6 +74,9 @@ export class PresharedKey extends SecretKey {
 
 /** A Curve25519 point: who a peer is. */
 export class PublicKey extends Key {
+  /** By this a peer is found, which happens often. */
+  #hex: string | undefined;
+
   /** Parses base64 or 64 hexadecimal digits. Throws `invalid-argument`. */
   static parse(text: string): PublicKey {
     return new PublicKey(decodeKey(text, "public key", "pubkey"));
@@ -93,7 +96,8 @@ export class PublicKey extends Key {
   }
 
   get hex(): string {
-    return toHex(this.bytes);
+    this.#hex ??= toHex(this.bytes);
+    return this.#hex;
   }
 }
 

@@ -7,11 +7,14 @@ import { VpnError } from "../base/errors.ts";
 import type { StepRecord } from "../lab/record.ts";
 import type { Stage } from "../lab/stage.ts";
 import { loadStage, stageNames } from "../lab/stage-list.ts";
+import type { Mode } from "../lab/workbench.ts";
 
 interface LabCommandOptions {
   readonly stage: string;
   readonly json?: boolean;
   readonly break?: string;
+  readonly trace?: boolean;
+  readonly shell?: boolean;
   /** The process id of the outer command. */
   readonly inside?: string;
 }
@@ -23,6 +26,8 @@ export function labCommand(program: Command): void {
     .description("watch a VPN work between hosts made on this machine, as root or as an ordinary user")
     .addOption(new Option("--stage <name>", "what to see").choices(stageNames).default(stageNames[0]))
     .option("--json", "one JSON object on standard output, and nothing else (docs/lab.md)")
+    .option("--trace", "follow one ping through every place where it can be seen, and its reply back")
+    .addOption(new Option("--shell", "be on the client, in a shell, while the VPN is up").conflicts("trace"))
     .option("--break <part>", "damage one thing: the lab must then fail, and say where")
     .addOption(new Option("--inside <pid>").hideHelp())
     .action(lab);
@@ -31,10 +36,11 @@ export function labCommand(program: Command): void {
 async function lab(options: LabCommandOptions): Promise<void> {
   const warren = [process.execPath, ...process.execArgv, process.argv[1]];
   if (options.inside !== undefined) return inside(Number(options.inside), warren, options);
-  if (options.break !== undefined) checkBreakage(await loadStage(options.stage), options.break);
+  if (options.break !== undefined || modeOf(options) !== "proof") check(await loadStage(options.stage), options);
   const { runInSandbox } = await import("../lab/sandbox.ts");
   const again = [...warren, ...process.argv.slice(2), "--inside", String(process.pid)];
-  process.exitCode = await runInSandbox(again, () => console.error("warren: interrupted"));
+  const onInterrupt = () => console.error("warren: interrupted");
+  process.exitCode = await runInSandbox(again, { onInterrupt, input: modeOf(options) === "shell" });
 }
 
 async function inside(outer: number, warren: readonly string[], options: LabCommandOptions): Promise<void> {
@@ -52,7 +58,8 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   const say = (text: string) => options.json === true || console.log(text);
   say(report.head());
   const onStep = (step: StepRecord) => say(report.step(step));
-  const record = await runLab({ stage, warren, broken: options.break, mode: "proof", onStep });
+  const output = options.json === true ? 2 : 1;
+  const record = await runLab({ stage, warren, broken: options.break, mode: modeOf(options), output, onStep });
   if (options.json === true) console.log(JSON.stringify(record));
   else say(report.verdict(record));
   const failed = record.steps.find((step) => !step.ok);
@@ -63,8 +70,19 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
   );
 }
 
-function checkBreakage({ name, breakages }: Stage, part: string): void {
-  if (breakages.includes(part)) return;
-  const remedy = breakages.length > 0 ? `choose ${breakages.join(", ")}` : "leave out --break";
-  throw new VpnError("invalid-argument", `the stage ${name} has no part ${part} to break`, { remedy });
+function modeOf({ trace = false, shell = false }: LabCommandOptions): Mode {
+  return shell ? "shell" : trace ? "trace" : "proof";
+}
+
+/** Throws `invalid-argument` for what this stage cannot do. */
+function check({ name, breakages, modes }: Stage, options: LabCommandOptions): void {
+  const part = options.break;
+  if (part !== undefined && !breakages.includes(part)) {
+    const remedy = breakages.length > 0 ? `choose ${breakages.join(", ")}` : "leave out --break";
+    throw new VpnError("invalid-argument", `the stage ${name} has no part ${part} to break`, { remedy });
+  }
+  const mode = modeOf(options);
+  if (!modes.includes(mode)) {
+    throw new VpnError("invalid-argument", `the stage ${name} has no --${mode}`, { remedy: "choose another stage" });
+  }
 }

@@ -6,15 +6,9 @@ import { readFileSync } from "node:fs";
 import { getSystemErrorMessage, inspect } from "node:util";
 import { Command, CommanderError } from "commander";
 import { VpnError } from "../base/errors.ts";
-import { classicCommand } from "./classic-command.ts";
-import { doctorCommand } from "./doctor-command.ts";
-import { keyCommands } from "./key-commands.ts";
-import { labCommand } from "./lab-command.ts";
-import { relayCommand } from "./relay-command.ts";
-import { upCommand } from "./up-command.ts";
+import { commands } from "./commands.ts";
 
 const Status = { failed: 1, usage: 2 } as const;
-const commands = [labCommand, upCommand, classicCommand, relayCommand, keyCommands, doctorCommand];
 
 let outputLost = false;
 process.stdout.on("error", loseOutput);

@@ -1,122 +1,137 @@
 /**
- * `warren up`: one interface from a wg-quick file, in the foreground, until a signal ends it. Everything it sets up
- * belongs to the interface or to this process and is gone when it ends.
+ * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP has it read its file
+ * again.
  */
-import { fstatSync, openSync, readFileSync } from "node:fs";
-import { basename } from "node:path";
-import { getSystemErrorMessage } from "node:util";
+import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
-import type { ConfigFile } from "../tunnel/config-file.ts";
-import type { Tunnel, TunnelOptions } from "../tunnel/tunnel.ts";
+import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
+import type { Tunnel } from "../tunnel/tunnel.ts";
+import { ReloadSignal } from "./reload-signal.ts";
+import type { ServiceManager } from "./service-manager.ts";
 
-/** No configuration is near this; a device or a film would otherwise be read to its end. */
-const largestFile = 4 * 1024 * 1024;
+const standardInput = 0;
 
 interface UpOptions {
   readonly foreground?: boolean;
   readonly forward?: boolean;
   readonly json?: boolean;
   readonly name?: string;
+  readonly killSwitch?: boolean;
+  readonly killSwitchLan?: boolean;
 }
 
 /** Declares the command; what it needs is loaded when it runs. */
 export function upCommand(program: Command): void {
   program
     .command("up")
-    .description("bring up a tunnel from a wg-quick file and keep it until Ctrl-C")
-    .argument("<file>", "the file, or - for standard input")
-    .option("-f, --foreground", "stay in the foreground (the only way there is today)")
+    .description("bring up a tunnel from a wg-quick file, and leave it to run")
+    .argument("<config>", "NAME for /etc/wireguard/NAME.conf or /etc/warren/NAME.conf, a file, or - for input")
+    .option("-f, --foreground", "stay in the foreground until Ctrl-C")
     .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
+    .option("--kill-switch", "let nothing leave but through the tunnel, also after a crash, until `warren down`")
+    .option("--kill-switch-lan", "the same, but for the local network")
     .option("--name <interface>", "the interface's name; otherwise the file's without .conf, or wg0, wg1 … for -")
     .option("--json", "one JSON object a line: ready, then stopped")
     .action(up);
 }
 
-async function up(file: string, options: UpOptions): Promise<void> {
-  if (options.foreground !== true) {
-    throw new VpnError("invalid-argument", "warren up does not run in the background yet", {
-      remedy: "add --foreground",
-    });
+async function up(where: string, options: UpOptions): Promise<void> {
+  const { inBackground, runInBackground } = await import("./background.ts");
+  if (options.foreground !== true && !inBackground()) {
+    process.exitCode = await runInBackground({ readsInput: where === "-", keepsLog: true });
+    return;
   }
-  const { parseConfigFile } = await import("../tunnel/config-file.ts");
-  const { Tunnel } = await import("../tunnel/tunnel.ts");
-  const config = parse(file, parseConfigFile);
-  const name = options.name ?? interfaceName(file);
-  const signal = signalled(); // from here on: an end asked for while the tunnel comes up is an orderly one, too
-  const tunnel = await Tunnel.open(await tunnelOptions(name, config, options.forward === true));
-  announce(tunnel, options.json === true);
-  const failure = await Promise.race([tunnel.failure, signal]);
-  const status = tunnel.status();
-  await tunnel.close();
-  if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+  const { readConfig } = await import("./config-source.ts");
+  const { serveControl } = await import("../api/control-socket.ts");
+  const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
+  const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
+  const { name, path, config, remarks } = readConfig(where);
+  for (const remark of remarks) log(remark);
+  const lan = options.killSwitchLan === true;
+  const hangsUp = path === undefined || isatty(standardInput);
+  using reloading = hangsUp ? undefined : new ReloadSignal();
+  const end = signalled(hangsUp); // from here on: an end asked for while the tunnel comes up is an orderly one, too
+  const managed = await ManagedTunnel.open({
+    name: chooseTunnelName(options.name ?? name),
+    config,
+    file: path,
+    forward: options.forward === true,
+    killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
+    serve: (tunnel) => serveControl(tunnel, log),
+    log,
+    signal: end.abort,
+  });
+  const failure = await stayUp(managed, path, options, { end: end.signal, reloading });
+  const status = managed.tunnel.status();
+  try {
+    await managed.close();
+  } catch (error) {
+    if (failure === undefined) throw error;
+    log(error instanceof VpnError ? error.line : String(error));
+  } finally {
+    if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+  }
   if (failure !== undefined) throw failure;
 }
 
-function parse(file: string, parseConfigFile: (text: string) => ConfigFile): ConfigFile {
-  const subject = file === "-" ? "standard input" : file;
-  const text = read(file, subject);
+interface Wishes {
+  readonly end: Promise<undefined>;
+  readonly reloading: ReloadSignal | undefined;
+}
+
+/** Resolves when the tunnel is to end: with what it failed of, or with nothing where somebody wished so. */
+async function stayUp(
+  managed: ManagedTunnel,
+  path: string | undefined,
+  options: UpOptions,
+  { end, reloading }: Wishes,
+): Promise<unknown> {
+  const { inBackground, leaveCaller } = await import("./background.ts");
+  const { ServiceManager } = await import("./service-manager.ts");
+  const manager = new ServiceManager();
   try {
-    return parseConfigFile(text);
+    announce(managed.tunnel, options);
+    manager.ready();
+    if (path !== undefined) reloading?.begin(() => reload(managed, path, manager));
+    if (inBackground()) await leaveCaller();
+    return await Promise.race([managed.tunnel.failure, end]);
   } catch (error) {
-    if (error instanceof VpnError) throw new VpnError(error.code, `${subject}: ${error.message}`, { cause: error });
-    throw error;
+    return error;
+  } finally {
+    manager.stopping();
   }
 }
 
-function read(file: string, subject: string): string {
+async function reload(managed: ManagedTunnel, path: string, manager: ServiceManager): Promise<void> {
+  manager.reloading();
+  const failure = await tryReload(managed, path);
+  if (failure !== undefined) log(`not reloaded: ${failure}`);
+  managed.noteReload(failure);
+  manager.ready();
+}
+
+/** Why not, in the operator's words; `undefined` where all is well. */
+async function tryReload(managed: ManagedTunnel, path: string): Promise<string | undefined> {
+  const { readConfig } = await import("./config-source.ts");
   try {
-    const fd = file === "-" ? 0 : openSync(file, "r");
-    const { size, mode } = fstatSync(fd);
-    if (file !== "-" && (mode & 0o077) !== 0)
-      console.error(`warren: warning: ${file} holds keys and others may read it`);
-    if (size > largestFile || (mode & 0o170000) === 0o020000) {
-      throw new VpnError("invalid-configuration", `${subject} is no configuration file`);
-    }
-    return readFileSync(fd, "utf8");
+    const { config, remarks } = readConfig(path);
+    for (const remark of remarks) log(remark);
+    await managed.reload(config);
+    return undefined;
   } catch (error) {
-    if (error instanceof VpnError) throw error;
-    const { errno } = error as NodeJS.ErrnoException;
-    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-    throw new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
+    return error instanceof VpnError ? error.line : String(error);
   }
 }
 
-function interfaceName(file: string): string {
-  if (file === "-") return "wg%d";
-  return basename(file).replace(/\.conf$/, "");
+function log(line: string): void {
+  console.error(`warren: ${line}`);
 }
 
-async function tunnelOptions(name: string, config: ConfigFile, forward: boolean): Promise<TunnelOptions> {
-  const { lookUpEndpoint } = await import("../tunnel/endpoint-lookup.ts");
-  const peers = config.peers.map(async ({ endpoint, ...peer }) => ({
-    ...peer,
-    ...(endpoint === undefined ? {} : { endpoint: await lookUpEndpoint(endpoint) }),
-  }));
-  const { resolvers, hooks, table, saveConfig, privateKey, mark, mtu, listenPort, addresses } = config.interface;
-  const undone = resolvers.length + Object.values(hooks).flat().length > 0 || saveConfig || table.kind === "table";
-  if (undone || privateKey === undefined) {
-    throw new VpnError("not-available", "DNS, hooks, SaveConfig and tables are read, but not acted upon yet", {
-      remedy: "remove these lines",
-    });
-  }
-  const routes = { kind: table.kind === "off" ? "off" : "auto" } as const;
-  const everywhere = config.peers.flatMap((peer) => peer.allowedIps).find((allowed) => allowed.prefix === 0);
-  if (routes.kind === "auto" && everywhere !== undefined) {
-    throw new VpnError("not-available", `routing everything (${everywhere}) into the tunnel is not built yet`, {
-      remedy: "name narrower AllowedIPs, or set Table = off and add routes by hand",
-    });
-  }
-  const { hostSetup } = await import("../tunnel/host-setup.ts");
-  const found = await Promise.all(peers);
-  const setUp = hostSetup({ mtu, addresses, mark, routes, forward, peers: found });
-  return { name, privateKey, listenPort, mark, peers: found, setUp };
-}
-
-function announce(tunnel: Tunnel, json: boolean): void {
+function announce(tunnel: Tunnel, { json, foreground }: UpOptions): void {
   const { name, port, mtu, aead, offloads } = tunnel.status();
   const readyMs = Math.round(performance.now());
-  if (json) {
+  if (json === true) {
     console.log(JSON.stringify({ event: "ready", name, port, mtu, aead, offloads, readyMs }));
     return;
   }
@@ -124,14 +139,24 @@ function announce(tunnel: Tunnel, json: boolean): void {
   const found = { "TSO over IPv4": tun.tcp4, "TSO over IPv6": tun.tcp6, USO: tun.udp };
   const sockets = { UDP_SEGMENT: udp.segmentation, UDP_GRO: udp.receiveOffload };
   const present = Object.entries({ ...found, ...sockets }).flatMap(([what, is]) => (is ? what : []));
-  console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). Ctrl-C ends it.`);
+  const ending = foreground === true ? "Ctrl-C" : `\`warren down ${name}\``;
+  console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). ${ending} ends it.`);
   console.log(`offloads: ${present.join(", ") || "none"}; cipher: ${aead}`);
 }
 
-/** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
-function signalled(): Promise<undefined> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const)
-      process.once(signal, () => resolve(undefined));
+/**
+ * Resolves, and aborts what is under way, on the first signal that asks for an end. A second one is left to its default:
+ * an end without cleaning up. `hangsUp` says that SIGHUP asks for an end, too: that of the terminal.
+ */
+function signalled(hangsUp: boolean): { readonly signal: Promise<undefined>; readonly abort: AbortSignal } {
+  const controller = new AbortController();
+  const names = ["SIGINT", "SIGTERM", "SIGQUIT", ...(hangsUp ? (["SIGHUP"] as const) : [])] as const;
+  const signal = new Promise<undefined>((resolve) => {
+    const end = () => {
+      controller.abort();
+      resolve(undefined);
+    };
+    for (const name of names) process.once(name, end);
   });
+  return { signal, abort: controller.signal };
 }

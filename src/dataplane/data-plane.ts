@@ -8,7 +8,7 @@ import { VpnError } from "../base/errors.ts";
 import { Arena } from "../os/arena.ts";
 import { EventDescriptor } from "../os/event-descriptor.ts";
 import { AllowedIps } from "../wireguard/allowed-ips.ts";
-import { addressRoom, FromInbound } from "./inbound.ts";
+import { FromInbound, senderRoom } from "./inbound.ts";
 import { KeypairTable } from "./keypair-table.ts";
 import { FromOutbound, ToOutbound } from "./outbound.ts";
 import type { AeadName } from "./packet-aead.ts";
@@ -35,7 +35,7 @@ export interface DataPlaneOptions {
   readonly requests: Requests;
 }
 
-/** What the workers ask of main. Addresses are socket addresses as the kernel writes them, valid during the call. */
+/** What the workers ask of main. Senders are endpoints as `decodeEndpoint` reads them. */
 export interface Requests {
   /** A handshake message or cookie reply arrived, and `waiting` bytes of such are still to come. */
   handshake(message: Uint8Array, from: Uint8Array, waiting: number): void;
@@ -214,8 +214,8 @@ export class DataPlane {
   }
 
   #handshake(ring: Ring): void {
-    const from = this.#payload(ring, 0, ring.first);
-    this.#options.requests.handshake(this.#payload(ring, addressRoom, ring.length), from, ring.waiting);
+    const from = this.#payload(ring, 0, senderRoom);
+    this.#options.requests.handshake(this.#payload(ring, senderRoom, ring.length), from, ring.waiting);
   }
 
   #outboundRequest(ring: Ring): void {

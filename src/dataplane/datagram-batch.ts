@@ -12,8 +12,9 @@
  */
 import type { Arena } from "../os/arena.ts";
 import { errno, libc } from "../os/libc.ts";
-import { Errno } from "../os/system-error.ts";
-import { readEndpoint } from "./endpoint-record.ts";
+import { PacketInfo4, PacketInfo6 } from "../os/sockaddr.ts";
+import { Errno, refusesSource } from "../os/system-error.ts";
+import { EndpointRecord, readEndpoint, writeEndpoint } from "./endpoint-record.ts";
 import { aeadLead, aeadTail, tagLength } from "./packet-aead.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -25,19 +26,26 @@ const maximumSlots = 64; // UDP_MAX_SEGMENTS before kernel 6.9
 /** The most that one send may carry: 65,535 less IPv6's header and UDP's. */
 const maximumBytes = 65_487;
 
-// In the scratch: struct msghdr, the socket address, the control message, the I/O vector.
+// In the scratch: struct msghdr, the endpoint as endpoint-record.ts has it, two control messages, the I/O vector. The
+// first control message, the size of segments, is only for several messages; the second is our own address, if it matters.
 const messageHeader = 0;
-const nameLength = 60;
-const name = 64;
-const control = 96;
-const vector = 128;
-const controlLength = 24;
+const endpoint = 60; // so that the name is aligned to 8
+const name = endpoint + EndpointRecord.name;
+const localDevice = endpoint + EndpointRecord.localDevice;
+const localAddress = endpoint + EndpointRecord.localAddress;
+const control = 128;
+const segmentLength = 24;
+const local = control + segmentLength;
+const controlHeader = 16;
+const vector = 192;
 /** Bytes of arena that the batch needs beside the slots. */
 export const batchScratch: number = vector + 16 * maximumSlots;
 
 const MSG_DONTWAIT = 0x40;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
+const IPPROTO_IP = 0;
+const IPPROTO_IPV6 = 41;
 const AF_INET6 = 10;
 
 export interface BatchOptions {
@@ -71,6 +79,8 @@ export class DatagramBatch {
   #peer = -1;
   #endpointVersion = -1;
   #fd = -1;
+  /** Bytes of the control message that says which of our addresses to send from; 0 where the kernel may choose. */
+  #localLength = 0;
   #size = 0;
   #count = 0;
   #limit = 0;
@@ -83,7 +93,7 @@ export class DatagramBatch {
     const { arena, scratch } = options;
     this.#pointer(scratch + messageHeader, arena.base + scratch + name);
     this.#pointer(scratch + messageHeader + 16, arena.base + scratch + vector);
-    this.#words[(scratch + control) >> 2] = controlLength - 6; // CMSG_LEN(sizeof(uint16_t))
+    this.#words[(scratch + control) >> 2] = segmentLength - 6; // CMSG_LEN(sizeof(uint16_t))
     this.#words[(scratch + control + 8) >> 2] = SOL_UDP;
     this.#words[(scratch + control + 12) >> 2] = UDP_SEGMENT;
   }
@@ -133,14 +143,18 @@ export class DatagramBatch {
       if (this.#send(0, count)) return;
       const error = errno();
       // EIO: a device without checksum offload. EINVAL, EMSGSIZE: the segments are larger than this path's MTU, which
-      // the kernel mends by fragmenting, but only for single datagrams.
+      // the kernel mends by fragmenting, but only for single datagrams. Or our own address is to blame: see below.
+      const mayPassAlone = error === Errno.EMSGSIZE || error === Errno.EINVAL;
       if (error === Errno.EIO) this.#segmentation = false;
-      else if (error !== Errno.EINVAL && error !== Errno.EMSGSIZE) {
+      else if (!mayPassAlone && (this.#localLength === 0 || !refusesSource(error))) {
         this.refused += count;
         return;
       }
     }
-    for (let i = 0; i < count; i++) if (!this.#send(i, 1)) this.refused++;
+    for (let i = 0; i < count; i++) {
+      if (this.#send(i, 1) || (this.#forgetLocal() && this.#send(i, 1))) continue;
+      this.refused++;
+    }
   }
 
   /** One sendmsg of `count` messages from slot `first` on. False if the kernel refused; errno says why. */
@@ -149,8 +163,10 @@ export class DatagramBatch {
     const header = scratch + messageHeader;
     this.#pointer(header + 16, arena.base + scratch + vector + 16 * first);
     this.#words[(header + 24) >> 2] = count;
-    this.#pointer(header + 32, count > 1 ? arena.base + scratch + control : 0);
-    this.#words[(header + 40) >> 2] = count > 1 ? controlLength : 0;
+    const segments = count > 1 ? segmentLength : 0;
+    const controls = segments + this.#localLength;
+    this.#pointer(header + 32, controls === 0 ? 0 : arena.base + scratch + local - segments);
+    this.#words[(header + 40) >> 2] = controls;
     this.#words[(scratch + control + 16) >> 2] = this.#size;
     for (;;) {
       this.calls++;
@@ -170,14 +186,49 @@ export class DatagramBatch {
     const { memory, scratch, sockets } = this.#options;
     const current = Atomics.load(memory.words, (peer + PeerRecord.endpointVersion) >> 2);
     if (peer === this.#peer && current === this.#endpointVersion) return this.#fd >= 0;
-    const version = readEndpoint(memory.words, peer, this.#words, (scratch + nameLength) >> 2);
-    const length = this.#words[(scratch + nameLength) >> 2];
+    const version = readEndpoint(memory.words, peer, this.#words, (scratch + endpoint) >> 2);
+    const length = this.#words[(scratch + endpoint) >> 2];
     this.#peer = peer;
     this.#endpointVersion = version;
     const family = this.#bytes[scratch + name];
     this.#fd = length === 0 ? -1 : family === AF_INET6 ? sockets.v6 : sockets.v4;
     this.#words[(scratch + messageHeader + 8) >> 2] = length;
+    this.#prepareLocal(family === AF_INET6);
     return this.#fd >= 0;
+  }
+
+  /**
+   * Has the answer leave from where the peer spoke to. The interface is left to the kernel's routes: to name it, too,
+   * would send into the void what another way leads to by now.
+   */
+  #prepareLocal(isIpv6: boolean): void {
+    const words = this.#words;
+    const { scratch } = this.#options;
+    this.#localLength = 0;
+    if (words[(scratch + localDevice) >> 2] === 0) return;
+    const { size, type } = isIpv6 ? PacketInfo6 : PacketInfo4;
+    const at = (scratch + local) >> 2;
+    words.fill(0, at, at + (controlHeader + PacketInfo6.size) / 4);
+    words[at] = controlHeader + size;
+    words[at + 2] = isIpv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    words[at + 3] = type;
+    const to = at + (controlHeader + (isIpv6 ? PacketInfo6.local : PacketInfo4.local)) / 4;
+    for (let i = 0; i < (isIpv6 ? 4 : 1); i++) words[to + i] = words[((scratch + localAddress) >> 2) + i];
+    this.#localLength = (controlHeader + size + 7) & ~7;
+  }
+
+  /** After a refusal: if it may be for an address that is ours no more, the kernel chooses from now on. Whether so. */
+  #forgetLocal(): boolean {
+    const { scratch, memory } = this.#options;
+    if (this.#localLength === 0 || !refusesSource(errno())) return false;
+    this.#localLength = 0;
+    this.#words[(scratch + localDevice) >> 2] = 0;
+    const at = (scratch + endpoint) >> 2;
+    const current = Atomics.load(memory.words, (this.#peer + PeerRecord.endpointVersion) >> 2);
+    if (current === this.#endpointVersion && writeEndpoint(memory.words, this.#peer, this.#words, at)) {
+      this.#endpointVersion = current + 2;
+    }
+    return true;
   }
 
   #pointer(at: number, address: number): void {

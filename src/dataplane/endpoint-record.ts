@@ -6,10 +6,25 @@
  *
  * Atomics throughout: on arm64 plain accesses may pass those that keep the version. Hot path.
  */
+import { Endpoint, IpAddress } from "../base/address.ts";
+import { decodeSockaddr, sockaddrOf } from "../os/sockaddr.ts";
 import { PeerRecord } from "./shared-memory.ts";
 
-/** Words that an endpoint takes outside the record, too: the length of the socket address in bytes, then the address. */
-export const endpointWords: number = 1 + PeerRecord.endpointRoom / 4;
+/**
+ * An endpoint, in a peer's record and outside: 32-bit words, and in them the bytes of a socket address and of an IP
+ * address, padded with zeros. `localDevice` is 0 where it does not matter which of our addresses is used.
+ */
+export const EndpointRecord = {
+  size: 52,
+  /** Bytes of the socket address: 16 or 28; 0 for no endpoint. */
+  length: 0,
+  name: 4,
+  localDevice: 32,
+  localAddress: 36,
+} as const;
+
+/** Words that an endpoint takes. */
+export const endpointWords: number = EndpointRecord.size / 4;
 
 /** Writes an endpoint of `endpointWords` words at `at` into a peer's record. False if another thread is writing there. */
 export function writeEndpoint(shared: Int32Array, peer: number, from: Int32Array, at: number): boolean {
@@ -32,4 +47,28 @@ export function readEndpoint(shared: Int32Array, peer: number, into: Int32Array,
     for (let i = 0; i < endpointWords; i++) into[at + i] = Atomics.load(shared, from + i);
     if ((version & 1) === 0 && Atomics.load(shared, versionWord) === version) return version;
   }
+}
+
+/** Main: an endpoint as workers have it. */
+export function encodeEndpoint(endpoint: Endpoint): Uint8Array {
+  const record = new Uint8Array(EndpointRecord.size);
+  const name = sockaddrOf(endpoint);
+  record[EndpointRecord.length] = name.length;
+  record.set(name, EndpointRecord.name);
+  const { local } = endpoint;
+  if (local === undefined) return record;
+  new DataView(record.buffer).setInt32(EndpointRecord.localDevice, local.device, true);
+  record.set(local.address.bytes, EndpointRecord.localAddress);
+  return record;
+}
+
+/** Main: what a worker has; undefined where it is none. */
+export function decodeEndpoint(record: Uint8Array): Endpoint | undefined {
+  const remote = decodeSockaddr(record, EndpointRecord.name);
+  if (remote === undefined) return undefined;
+  const device = new DataView(record.buffer, record.byteOffset).getInt32(EndpointRecord.localDevice, true);
+  if (device === 0) return remote;
+  const end = EndpointRecord.localAddress + remote.address.bytes.length;
+  const address = new IpAddress(record.subarray(EndpointRecord.localAddress, end));
+  return new Endpoint(remote.address, remote.port, remote.scope, { address, device });
 }

@@ -23,18 +23,18 @@ import { innerPacketLength } from "../wireguard/inner-packet.ts";
 import { CookieReply, Initiation, Response } from "../wireguard/messages.ts";
 import { acceptCounter } from "../wireguard/replay-window.ts";
 import type { DatagramReader } from "./datagram-reader.ts";
-import { writeEndpoint } from "./endpoint-record.ts";
+import { EndpointRecord, writeEndpoint } from "./endpoint-record.ts";
 import { selectNext } from "./keypair-table.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
 /**
  * Kinds of records from this worker to main: `first` is the peer's id and `second` its generation, for `confirm` the
- * local index alone. `roam` carries the new socket address.
+ * local index alone. `roam` carries the new endpoint.
  */
 export const FromInbound = { confirm: 1, roam: 2, freshen: 3 } as const;
-/** A handshake record begins with the sender's socket address in this many bytes; `first` is that address's length. */
-export const addressRoom = 32;
+/** A handshake record begins with the sender's endpoint, in this many bytes. */
+export const senderRoom = 56;
 
 const dataType = 4;
 /** A data message is at least a header and a tag: a keepalive. */
@@ -74,6 +74,8 @@ export class Inbound {
   #posted = false;
   /** The peer that main was last told of in this batch: the next message, too, comes from where main will look. */
   #roamed = -1;
+  /** The peer whose endpoint was compared with the sender of what was read last: one read is of one sender. */
+  #located = -1;
 
   constructor(options: InboundOptions) {
     this.#options = options;
@@ -95,6 +97,7 @@ export class Inbound {
         more = false;
         break;
       }
+      this.#located = -1;
       if (outcome < 0) this.#drop("message-truncated");
       else this.#datagrams();
     }
@@ -136,11 +139,11 @@ export class Inbound {
   #handshake(at: number, length: number): DropReason | undefined {
     const reader = this.#options.reader;
     const ring = this.#memory.handshakes;
-    const payload = ring.reserve(addressRoom + length);
+    const payload = ring.reserve(senderRoom + length);
     if (payload < 0) return "handshake-queue-full";
-    this.#memory.bytes.set(this.#bytes.subarray(reader.name, reader.name + reader.nameLength), payload);
-    this.#memory.bytes.set(this.#bytes.subarray(at, at + length), payload + addressRoom);
-    ring.commit(1, reader.nameLength, 0);
+    this.#memory.bytes.set(this.#bytes.subarray(reader.sender, reader.sender + EndpointRecord.size), payload);
+    this.#memory.bytes.set(this.#bytes.subarray(at, at + length), payload + senderRoom);
+    ring.commit(1, 0, 0);
     this.#posted = true;
     return undefined;
   }
@@ -182,7 +185,10 @@ export class Inbound {
       words[(keypair + KeypairRecord.confirmed) >> 2] = 1;
       this.#posted = true;
     }
-    if (!this.#isFrom(peer)) this.#roam(id, peer);
+    if (peer !== this.#located) {
+      if (!this.#isFrom(peer)) this.#roam(id, peer);
+      this.#located = peer;
+    }
     if (now < floats[(keypair + KeypairRecord.rekeyReceivingAt) >> 3]) return;
     if (now - floats[(keypair + KeypairRecord.inboundAskedAt) >> 3] < askAgainAfterMs || ring.reserve(0) < 0) return;
     ring.commit(FromInbound.freshen, id, this.#memory.generation(id));
@@ -190,27 +196,30 @@ export class Inbound {
     this.#posted = true;
   }
 
-  /** Whether the datagram came from the endpoint that the peer is known by. Flow labels do not count. */
+  /** Whether the datagram came from the endpoint that the peer is known by, to the same address of ours. Flow labels do not count. */
   #isFrom(peer: number): boolean {
     const words = this.#memory.words;
-    const known = (peer + PeerRecord.endpoint) >> 2;
-    const name = this.#options.reader.name >> 2;
-    if (words[known] !== this.#words[name]) return false;
-    if ((this.#words[name] & 0xffff) !== AF_INET6) return words[known + 1] === this.#words[name + 1];
-    for (let i = 2; i < 7; i++) if (words[known + i] !== this.#words[name + i]) return false;
+    const known = (peer + PeerRecord.endpointLength) >> 2;
+    const sender = this.#options.reader.sender >> 2;
+    const isIpv6 = (this.#words[sender + 1] & 0xffff) === AF_INET6;
+    if (words[known + 1] !== this.#words[sender + 1]) return false;
+    if (!isIpv6 && words[known + 2] !== this.#words[sender + 2]) return false;
+    for (let i = 3; isIpv6 && i < 8; i++) if (words[known + i] !== this.#words[sender + i]) return false;
+    const end = isIpv6 ? 13 : 10;
+    for (let i = 8; i < end; i++) if (words[known + i] !== this.#words[sender + i]) return false;
     return true;
   }
 
   /** Moves the endpoint, since the answer may be faster than main, and tells main. */
   #roam(id: number, peer: number): void {
     const reader = this.#options.reader;
-    writeEndpoint(this.#memory.words, peer, this.#words, (reader.name >> 2) - 1);
+    writeEndpoint(this.#memory.words, peer, this.#words, reader.sender >> 2);
     const ring = this.#memory.inboundToMain;
     if (id === this.#roamed) return;
-    const payload = ring.reserve(reader.nameLength);
+    const payload = ring.reserve(EndpointRecord.size);
     if (payload < 0) return; // told again with the next message
     this.#roamed = id;
-    this.#memory.bytes.set(this.#bytes.subarray(reader.name, reader.name + reader.nameLength), payload);
+    this.#memory.bytes.set(this.#bytes.subarray(reader.sender, reader.sender + EndpointRecord.size), payload);
     ring.commit(FromInbound.roam, id, this.#memory.generation(id));
     this.#posted = true;
   }

@@ -115,5 +115,9 @@ export function selectNext(memory: SharedMemory, peer: number, keypair: number):
   const former = Atomics.load(words, sending);
   if (Atomics.load(words, next) !== slot) return;
   if (Atomics.compareExchange(words, sending, former, slot) !== former) return;
-  if (Atomics.load(words, next) !== slot) Atomics.compareExchange(words, sending, slot, 0);
+  if (Atomics.load(words, next) === slot) return;
+  // Withdrawn meanwhile. What was sealed with before is so again, unless that, too, has been withdrawn.
+  if (Atomics.compareExchange(words, sending, slot, former) !== slot || former === 0) return;
+  const isLive = Atomics.load(words, (memory.keypair(former - 1) + KeypairRecord.live) >> 2) === 1;
+  if (!isLive) Atomics.compareExchange(words, sending, former, 0);
 }

@@ -42,11 +42,10 @@ export class PeerTable {
     });
   }
 
-  /** Publishes where a peer is: a socket address as the kernel takes it. */
-  setEndpoint(id: number, address: Uint8Array): void {
+  /** Publishes where a peer is, as `encodeEndpoint` writes it. */
+  setEndpoint(id: number, record: Uint8Array): void {
     const endpoint = new Int32Array(endpointWords);
-    endpoint[0] = address.length;
-    new Uint8Array(endpoint.buffer).set(address, 4);
+    new Uint8Array(endpoint.buffer).set(record);
     // The inbound worker's own write takes less time than it takes to ask again.
     while (!writeEndpoint(this.#memory.words, this.#memory.peer(id), endpoint, 0));
   }

@@ -64,6 +64,9 @@ export const PeerRecord = {
   /** The socket address as the kernel takes it. */
   endpoint: 12,
   endpointRoom: 28,
+  /** The interface and our own address that the peer spoke to; the interface is 0 where none is known. */
+  localDevice: 40,
+  localAddress: 44,
   // Floats, ms of CLOCK_BOOTTIME; see wireguard/activity.ts. Written by whoever sends or receives: a lost update among
   // stamps of the same millisecond changes no deadline.
   sentAt: 64,
@@ -71,7 +74,7 @@ export const PeerRecord = {
   unansweredSince: 80,
   unacknowledgedSince: 88,
   /** Word: counts the peers that had this record, so that a request made for one is not served for the next. Main. */
-  generation: 40,
+  generation: 60,
   /** Word: slot + 1 of the keypair that the peer has not used yet, 0 for none. Main writes. */
   nextKeypair: 112,
   /** Float: bytes of data messages sent. Outbound writes. */

@@ -184,6 +184,7 @@ function runOutbound(worker: Worker): void {
     if (outbound.deviceGone !== 0) {
       throw new SystemError("read", outbound.deviceGone, {
         subject: "from the TUN device",
+        code: "interface-deleted",
         remedy: "the device was deleted; bring the tunnel up again",
       });
     }

@@ -15,8 +15,18 @@ export const classicDrawing: readonly string[] = [
   "tun0 ╌╌╌╌╌╌╌╌╌╌╌╌ the seed's tunnel, TCP port 5555 ╌╌╌╌╌╌╌╌╌╌╌ tun0",
   "10.8.0.2                                                       10.8.0.1",
 ];
-const readyTimeoutMs = 5000;
+const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
 const stopTimeoutMs = 2000;
+
+interface ServerChoices {
+  readonly nat?: boolean;
+  readonly verbose?: boolean;
+}
+
+interface ClientChoices {
+  readonly route?: boolean;
+  readonly verbose?: boolean;
+}
 
 export class ClassicEnd {
   readonly #host: Host;
@@ -36,20 +46,32 @@ export class ClassicEnd {
   }
 
   /** The seed's server on the server host: it forwards what clients send, under the server's address. */
-  static serve(bench: Workbench): ClassicEnd {
+  static serve(bench: Workbench, { nat = true, verbose = false }: ServerChoices = {}): ClassicEnd {
     const listen = ["--listen", `${address.server[0]}:${classicPort}`, "--i-know-this-is-not-encryption"];
-    return new ClassicEnd(bench, "server", [...listen, "--address", `${address.tunnelServer[0]}/24`, "--nat"]);
+    const own = ["--address", `${address.tunnelServer[0]}/24`, ...(nat ? ["--nat"] : [])];
+    return new ClassicEnd(bench, "server", [...listen, ...own, ...(verbose ? ["--verbose"] : [])]);
   }
 
   /** The seed's client on the client host, with a route to 8.8.8.8 alone. */
-  static connect(bench: Workbench): ClassicEnd {
-    const own = ["--address", `${address.tunnelClient[0]}/24`, "--route", `${address.dns[0]}/32`];
-    return new ClassicEnd(bench, "client", [`${address.server[0]}:${classicPort}`, ...own]);
+  static connect(bench: Workbench, { route = true, verbose = false }: ClientChoices = {}): ClassicEnd {
+    const own = ["--address", `${address.tunnelClient[0]}/24`, ...(route ? ["--route", `${address.dns[0]}/32`] : [])];
+    const all = [`${address.server[0]}:${classicPort}`, ...own, ...(verbose ? ["--verbose"] : [])];
+    return new ClassicEnd(bench, "client", all);
+  }
+
+  /** All that it has said so far, on standard output and then on standard error. */
+  get lines(): readonly string[] {
+    return this.#program.lines;
   }
 
   /** Resolves with the line in which it says so, when the interface is up. */
   ready(): Promise<string> {
     return this.#says(/ is up, /);
+  }
+
+  /** Resolves when it has said a line like this so often. */
+  saidOften(count: number, pattern: RegExp): Promise<readonly string[]> {
+    return this.#program.linesLike(pattern, count, readyTimeoutMs);
   }
 
   /** Resolves when the connection to the other end stands. */

@@ -1,6 +1,10 @@
-/** One host of the lab: a network namespace, the configuration of its network, and the programs that run on it. */
+/**
+ * One host of the lab: a network namespace, a /run of its own, the configuration of its network, and the programs that
+ * run on it.
+ */
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
+import { MountNamespace, mountMemory } from "../os/mount-namespace.ts";
 import { NetworkNamespace } from "../os/namespace.ts";
 import { Sysctl } from "../os/sysctl.ts";
 import { Capture } from "./capture.ts";
@@ -11,11 +15,15 @@ export class Host implements Disposable {
   readonly name: string;
   readonly namespace: NetworkNamespace;
   readonly config: InterfaceConfig;
+  /** What its programs see of the files: the machine's, but for /run, where control sockets and journals lie. */
+  readonly files: MountNamespace;
 
   constructor(plan: HostPlan) {
     this.name = plan.name;
     this.namespace = NetworkNamespace.create();
     this.config = this.namespace.run(() => InterfaceConfig.open());
+    this.files = MountNamespace.create();
+    this.files.run(() => mountMemory("/run"));
     this.#normalise(plan);
   }
 
@@ -40,7 +48,12 @@ export class Host implements Disposable {
   }
 
   start(command: readonly string[], input?: string): Program {
-    return Program.start(this.namespace, command, input);
+    return Program.start((spawn) => this.inside(spawn), command, input);
+  }
+
+  /** Runs one synchronous action where the programs of this host are. */
+  inside<T>(action: () => T): T {
+    return this.files.run(() => this.namespace.run(action));
   }
 
   capture(deviceName: string): Capture {
@@ -50,6 +63,7 @@ export class Host implements Disposable {
 
   [Symbol.dispose](): void {
     this.config[Symbol.dispose]();
+    this.files[Symbol.dispose]();
     this.namespace[Symbol.dispose]();
   }
 

@@ -41,15 +41,23 @@ export class Journal<D extends StepDetails> {
     action: () => Promise<D[N]> | D[N],
     since: number = performance.now(),
   ): Promise<D[N]> {
-    const elapsed = () => round(performance.now() - since);
+    const detail = await this.prepare(name, action, since);
+    this.#add({ name, ok: true, milliseconds: round(performance.now() - since), detail });
+    return detail;
+  }
+
+  /** Runs what a step needs beforehand. A `VpnError` it throws is recorded as that step's failure and rethrown. */
+  async prepare<T>(
+    name: keyof D & string,
+    action: () => Promise<T> | T,
+    since: number = performance.now(),
+  ): Promise<T> {
     try {
-      const detail = await action();
-      this.#add({ name, ok: true, milliseconds: elapsed(), detail });
-      return detail;
+      return await action();
     } catch (error) {
       if (!(error instanceof VpnError)) throw error;
       const { expected, seen } = error instanceof Disproof ? error : { expected: "no error", seen: error.line };
-      this.#add({ name, ok: false, milliseconds: elapsed(), expected, seen });
+      this.#add({ name, ok: false, milliseconds: round(performance.now() - since), expected, seen });
       throw error;
     }
   }

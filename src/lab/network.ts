@@ -1,4 +1,5 @@
 /** The hosts of `topology.ts`, made and cabled. All of it is held by descriptors of this process and ends with it. */
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { Cidr, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { gatewayTable, InstalledTable } from "../os/nftables.ts";
@@ -28,6 +29,14 @@ export class Network implements Disposable {
     return host;
   }
 
+  /** The processes that run on a host, each by its number and command. */
+  inhabitants(): string[] {
+    const own = new Set([...this.#hosts.values()].map(({ namespace }) => namespace.toString()));
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && own.has(attempt(() => readlinkSync(`/proc/${name}/ns/net`))))
+      .map((name) => `${name} (${attempt(() => readFileSync(`/proc/${name}/comm`, "utf8")).trim()})`);
+  }
+
   [Symbol.dispose](): void {
     this.#stack.dispose();
   }
@@ -53,5 +62,14 @@ export class Network implements Disposable {
       const destination = Cidr.parse(gateway.includes(":") ? "::/0" : "0.0.0.0/0");
       this.host(name).config.routes.add({ destination, via: IpAddress.parse(gateway) });
     }
+  }
+}
+
+/** What a process's files say; empty where it is gone, or another user's. */
+function attempt(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
   }
 }

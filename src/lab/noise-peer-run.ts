@@ -1,7 +1,7 @@
 /** The lab's own peer (`programs/noise-peer.ts`) on the client host, in place of a `warren up`, and what it says. */
 import { parseConfigFile } from "../tunnel/config-file.ts";
 import { verify } from "./journal.ts";
-import { ownProgram, type ProgramEvent } from "./program.ts";
+import { lastLine, ownProgram, type ProgramEvent } from "./program.ts";
 import { address, tunnelPort } from "./topology.ts";
 import type { Workbench } from "./workbench.ts";
 
@@ -63,9 +63,9 @@ export async function runNoisePeer(bench: Workbench, config: string, script: rea
     script,
   };
   const program = bench.host("client").start(ownProgram("programs/noise-peer"), JSON.stringify(input));
-  const { status, output, errors } = await program.end(patienceMs);
-  verify(status === 0, "the lab's own peer to do its acts", `it ended with status ${status}: ${errors.trim()}`);
-  const results = output
+  const end = await program.end(patienceMs);
+  verify(end.status === 0, "warren to answer the lab's own peer", lastLine(end));
+  const results = end.output
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as ProgramEvent & ActResult);

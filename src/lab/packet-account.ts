@@ -18,7 +18,6 @@ export interface PacketRecord {
   readonly fields: readonly FieldRecord[];
 }
 
-const bytesPerLine = 16;
 /** A longer field is cut to eight bytes. */
 const longestShown = 16;
 
@@ -27,8 +26,8 @@ export function recordPacket(packet: Uint8Array, start: Parameters<typeof dissec
   return { bytes: toHex(packet), fields };
 }
 
-/** Sixteen bytes to a line, each line with the offset of its first byte, as `0010  0808 0808 …`. */
-export function hexLines(hex: string): string[] {
+/** So many bytes to a line, each line with the offset of its first byte, as `0010  0808 0808 …`. */
+export function hexLines(hex: string, bytesPerLine = 16): string[] {
   const lines = hex.match(new RegExp(`.{1,${bytesPerLine * 2}}`, "g")) ?? [];
   return lines.map((line, i) => `${(i * bytesPerLine).toString(16).padStart(4, "0")}  ${groups(line)}`);
 }

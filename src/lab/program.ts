@@ -9,7 +9,6 @@ import type { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { VpnError } from "../base/errors.ts";
-import type { NetworkNamespace } from "../os/namespace.ts";
 
 export interface ProgramEnd {
   /** The exit status, or 128 and the signal's number as a shell has it. */
@@ -43,15 +42,15 @@ export class Program {
     child.stdout.setEncoding("utf8").on("data", (text: string) => this.#read(text));
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#errors += text;
+      this.#wakeUp();
     });
     this.ended = this.#end();
   }
 
-  /** Starts a command in a namespace, where it stays. `input` is all of its standard input. */
-  static start(namespace: NetworkNamespace, command: readonly string[], input = ""): Program {
+  /** Starts a command `inside` a host, where it stays. `input` is all of its standard input. */
+  static start(inside: <T>(spawn: () => T) => T, command: readonly string[], input = ""): Program {
     const [file, ...parameters] = command;
-    const env = { ...process.env, LC_ALL: "C", [leashVariable]: String(process.pid) };
-    const child = namespace.run(() => spawn(file, parameters, { env, stdio: ["pipe", "pipe", "pipe"] }));
+    const child = inside(() => spawn(file, parameters, { env: environment(), stdio: ["pipe", "pipe", "pipe"] }));
     return new Program(file, child, input);
   }
 
@@ -74,16 +73,22 @@ export class Program {
     }, timeoutMs);
   }
 
-  /** The first line of its output that matches, written already or yet to come. Throws as `event` does. */
+  /** The first line of what it writes that matches, written already or yet to come. Throws as `event` does. */
   line(pattern: RegExp, timeoutMs: number): Promise<string> {
-    return this.#find(
-      () =>
-        this.#output
-          .split("\n")
-          .slice(0, -1)
-          .find((line) => pattern.test(line)),
-      timeoutMs,
-    );
+    return this.#find(() => this.lines.find((line) => pattern.test(line)), timeoutMs);
+  }
+
+  /** The lines like this, as soon as there are so many of them. Throws as `event` does. */
+  linesLike(pattern: RegExp, count: number, timeoutMs: number): Promise<readonly string[]> {
+    return this.#find(() => {
+      const found = this.lines.filter((line) => pattern.test(line));
+      return found.length >= count ? found : undefined;
+    }, timeoutMs);
+  }
+
+  /** What it has written so far, standard output first; an unfinished line is not among them. */
+  get lines(): readonly string[] {
+    return [this.#output, this.#errors].flatMap((text) => text.split("\n").slice(0, -1));
   }
 
   /** Waits for its end; kills it when that takes longer. */
@@ -119,6 +124,10 @@ export class Program {
       const event = parseEvent(line);
       if (event !== undefined) this.#events.push(event);
     }
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
     this.#wake.resolve();
     this.#wake = Promise.withResolvers();
   }
@@ -139,9 +148,20 @@ export class Program {
 /** Names the process to die with, for `leash.ts`. */
 export const leashVariable = "WARREN_LAB_LEASH";
 
+/** What every process of the lab finds in its environment. */
+export function environment(): NodeJS.ProcessEnv {
+  // What outlives a restart is kept on the host as well: the machine's /var/lib is not the lab's.
+  return { ...process.env, LC_ALL: "C", WARREN_STATE_DIRECTORY: "/run/lasting", [leashVariable]: String(process.pid) };
+}
+
 /** The command that runs a file of this folder, such as `programs/sink`, in a Node of its own. */
 export function ownProgram(name: string, ...parameters: readonly string[]): string[] {
-  return leashed([process.execPath, ...process.execArgv, fileOf(name), ...parameters]);
+  return leashed([...unleashed(name), ...parameters]);
+}
+
+/** The same for where another leash holds. */
+export function unleashed(name: string): string[] {
+  return [process.execPath, ...process.execArgv, fileOf(name)];
 }
 
 /** A command that starts Node, without a debugger for whom a signal is enough, and leashed before anything else runs. */

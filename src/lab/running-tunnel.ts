@@ -6,7 +6,7 @@ import { lastLine, leashed, type Program } from "./program.ts";
 import type { TunnelEnd, TunnelStart } from "./record.ts";
 import { tunnelDevice } from "./topology.ts";
 
-const readyTimeoutMs = 5000;
+const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
 const stopTimeoutMs = 2000;
 
 export interface RunningTunnelOptions {
@@ -20,6 +20,7 @@ export interface RunningTunnelOptions {
 export class RunningTunnel {
   readonly #host: Host;
   readonly #program: Program;
+  #end: Promise<TunnelEnd> | undefined;
 
   constructor({ host, warren, config, forward }: RunningTunnelOptions) {
     const parameters = ["up", "-", "--foreground", "--name", tunnelDevice, "--json"];
@@ -38,8 +39,13 @@ export class RunningTunnel {
     return { addresses, port, mtu, aead, readyMs };
   }
 
-  /** Ends it as Ctrl-C would, and says how it went. */
-  async stop(): Promise<TunnelEnd> {
+  /** Ends it as Ctrl-C would, and says how it went. Asked again, it says the same. */
+  stop(): Promise<TunnelEnd> {
+    this.#end ??= this.#stop();
+    return this.#end;
+  }
+
+  async #stop(): Promise<TunnelEnd> {
     const what = `warren up on the ${this.#host.name} to end and say so`;
     this.#program.signal("SIGINT");
     const end = await this.#program.end(stopTimeoutMs);

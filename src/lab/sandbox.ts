@@ -8,20 +8,35 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { isatty } from "node:tty";
 import { VpnError } from "../base/errors.ts";
 import { dieWithParent, mountPrivateRun } from "../os/process.ts";
 
 const graceMs = 700;
 const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** Where a command finds this process's standard input: its own reaches its end when this process does. */
+export const inputDescriptor = 3;
+
+export interface SandboxOptions {
+  /** Told at once of the first signal that asks for an end. */
+  readonly onInterrupt?: () => void;
+  /** Whether the command reads this process's standard input, as `inputDescriptor`. */
+  readonly input?: boolean;
+}
+
 /**
  * Runs it to its end, on this process's output. Returns its exit status, or 128 and the number of the first signal we
- * got, about which `onInterrupt` is told at once.
+ * got.
  */
-export async function runInSandbox(command: readonly string[], onInterrupt = (): void => {}): Promise<number> {
+export async function runInSandbox(
+  command: readonly string[],
+  { onInterrupt = () => {}, input = false }: SandboxOptions = {},
+): Promise<number> {
   const child = spawn("unshare", [...findWay(), "--", ...command], {
-    stdio: ["pipe", "inherit", "inherit"],
-    detached: true, // so that Ctrl-C reaches this process alone, which passes it on
+    stdio: ["pipe", "inherit", "inherit", ...(input ? [0] : [])],
+    // So that Ctrl-C reaches this process alone, which passes it on; but a shell's terminal stays that of its session.
+    detached: !(input && isatty(0)),
   });
   let received = 0;
   for (const [signal, number] of Object.entries(signals) as [NodeJS.Signals, number][]) {

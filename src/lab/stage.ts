@@ -5,10 +5,7 @@
 import type { Journal } from "./journal.ts";
 import type { StepDetails, VerifiedStep } from "./record.ts";
 import type { Topology } from "./topology.ts";
-import type { Workbench } from "./workbench.ts";
-
-/** How a run goes: the stage's own steps, or with one of the command's options of these names. */
-export type Mode = "proof" | "trace" | "shell";
+import type { Mode, Workbench } from "./workbench.ts";
 
 /** A step in words: what was seen, and lines of evidence. A line that ends in `highlightMark` is set off. */
 export interface Account {
@@ -46,6 +43,8 @@ export interface Stage {
   readonly topology: Topology;
   readonly breakages: readonly string[];
   readonly modes: readonly Mode[];
+  /** The names of all steps that it can have, besides the first and the last. */
+  readonly steps: readonly string[];
   account(step: VerifiedStep): Account;
   run(bench: Workbench, journal: Journal<StepDetails>): Promise<void>;
 }
@@ -59,6 +58,7 @@ export function defineStage<D extends StepDetails>(plan: StagePlan<D>): Stage {
     topology,
     breakages,
     modes: ["proof", ...modes],
+    steps: Object.keys(accounts),
     account: (step) => (accounts as Readonly<Record<string, (detail: unknown) => Account>>)[step.name](step.detail),
     run: (bench, journal) => plan.run(bench, journal as unknown as Journal<D>),
   };

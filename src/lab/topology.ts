@@ -7,6 +7,7 @@
  *                                       │
  *                                      dns
  *                                      8.8.8.8, 2001:4860:4860::8888
+ *                                      8.8.4.4, 2001:4860:4860::8844
  *
  * The home and the data centre use prefixes set aside for documentation (RFC 5737, RFC 3849), the home's inside and the
  * tunnel private ones (RFC 1918, RFC 4193). The internet has routes to its neighbours alone: what arrives there under a
@@ -59,8 +60,12 @@ export const topology: Topology = {
       { host: "server", device: "eth0", addresses: ["203.0.113.10/24", "2001:db8:2::10/64"] },
     ],
     [
-      { host: "internet", device: "names", addresses: ["8.8.8.1/24", "2001:4860:4860::1/64"] },
-      { host: "dns", device: "eth0", addresses: ["8.8.8.8/24", "2001:4860:4860::8888/64"] },
+      { host: "internet", device: "names", addresses: ["8.8.8.1/24", "8.8.4.1/24", "2001:4860:4860::1/64"] },
+      {
+        host: "dns",
+        device: "eth0",
+        addresses: ["8.8.8.8/24", "8.8.4.4/24", "2001:4860:4860::8888/64", "2001:4860:4860::8844/64"],
+      },
     ],
   ],
 };
@@ -74,6 +79,8 @@ export const address = {
   home: ["198.51.100.2", "2001:db8:1::2"],
   server: ["203.0.113.10", "2001:db8:2::10"],
   dns: ["8.8.8.8", "2001:4860:4860::8888"],
+  /** The dns host as well, under addresses to which the tunnel has no route. */
+  neighbour: ["8.8.4.4", "2001:4860:4860::8844"],
   tunnelServer: ["10.8.0.1", "fd10:8::1"],
   tunnelClient: ["10.8.0.2", "fd10:8::2"],
 } as const;
@@ -89,8 +96,8 @@ export const drawing: readonly string[] = [
   "192.168.1.100       192.168.1.1               │                203.0.113.10",
   "fd00:1:2:3::100     NAT44 and NAT66           │                2001:db8:2::10",
   "                    198.51.100.2             dns",
-  "                    2001:db8:1::2            8.8.8.8",
-  "                                             2001:4860:4860::8888",
+  "                    2001:db8:1::2            8.8.8.8, 2001:4860:4860::8888",
+  "                                             8.8.4.4, 2001:4860:4860::8844",
   "wg0 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ the tunnel, UDP port 51820 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ wg0",
   "10.8.0.2, fd10:8::2                                            10.8.0.1, fd10:8::1",
 ];

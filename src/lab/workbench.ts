@@ -5,13 +5,16 @@
 import { randomBytes } from "node:crypto";
 import { VpnError } from "../base/errors.ts";
 import type { Host } from "./host.ts";
+import { verify } from "./journal.ts";
 import { Network } from "./network.ts";
 import { findPing, type PingRequest, ping } from "./ping-run.ts";
 import { Program } from "./program.ts";
 import type { FrameSteps, PingRun, TunnelEnd } from "./record.ts";
 import { RunningTunnel } from "./running-tunnel.ts";
-import type { Mode } from "./stage.ts";
 import type { HostName, Topology } from "./topology.ts";
+
+/** How a run goes: the stage's own steps, or with one of the command's options of these names. */
+export type Mode = "proof" | "trace" | "shell";
 
 /** A tunnel that is up, and can be asked to end. */
 export interface Ending {
@@ -24,6 +27,8 @@ export interface WorkbenchOptions {
   /** What to damage: one of the stage's breakages. */
   readonly broken?: string | undefined;
   readonly mode: Mode;
+  /** Standard output, or standard error where the record goes to standard output. */
+  readonly output?: 1 | 2;
 }
 
 export interface TunnelRequest {
@@ -38,16 +43,19 @@ export class Workbench {
   readonly warren: readonly string[];
   readonly broken: string | undefined;
   readonly mode: Mode;
+  /** The descriptor on which a stage may speak to whoever sits before the lab, in the middle of a step. */
+  readonly output: 1 | 2;
   /** 16 bytes of this run, in hexadecimal, which fill the payload of its pings. */
   readonly pattern: string = randomBytes(16).toString("hex");
   readonly #installedPing = findPing();
   readonly #endings: Ending[] = [];
   #network: Network | undefined;
 
-  constructor({ warren, broken, mode }: WorkbenchOptions) {
+  constructor({ warren, broken, mode, output = 1 }: WorkbenchOptions) {
     this.warren = warren;
     this.broken = broken;
     this.mode = mode;
+    this.output = output;
   }
 
   build(topology: Topology): FrameSteps["topology"] {
@@ -77,13 +85,19 @@ export class Workbench {
     return ending;
   }
 
-  /** Asks everything to end. All are told before the first complaint, which is thrown. */
+  /**
+   * Asks everything to end. All are told before the first complaint, which is thrown. What is not a tunnel is killed, and
+   * nothing may be left that runs on a host.
+   */
   async stop(): Promise<FrameSteps["teardown"]> {
     const ends = await Promise.allSettled(this.#endings.map((ending) => ending.stop()));
     const tunnels = ends.map((end) => {
       if (end.status === "rejected") throw end.reason;
       return end.value;
     });
+    await Program.killAll();
+    const left = this.#network?.inhabitants() ?? [];
+    verify(left.length === 0, "no process to be left on a host", `there are ${left.join(", ")}`);
     return { tunnels };
   }
 

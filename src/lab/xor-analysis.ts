@@ -8,7 +8,7 @@ import { Ipv4, readUint16 } from "../packet/ip.ts";
 
 const byteValues = 256;
 /** IPv4, and a header of five words: how nearly every packet begins. */
-const firstByte = 0x45;
+export const firstByte = 0x45;
 
 export interface ByteCount {
   readonly byte: number;
@@ -34,9 +34,11 @@ export function applyKey(bytes: Uint8Array, key: number): Uint8Array {
 /** What a stream is under some key. */
 export interface Reading {
   readonly key: number;
-  /** IPv4 packets one after another, from the first byte on, each with a right header checksum. */
+  /** IPv4 packets one after another, from the first byte on, as far as their lengths lead. */
   readonly packets: readonly Uint8Array[];
-  /** Bytes of the stream that lie in them. */
+  /** Those of them that have a right header checksum. */
+  readonly sound: readonly Uint8Array[];
+  /** Bytes of the stream that lie in sound packets. */
   readonly explained: number;
 }
 
@@ -49,7 +51,8 @@ export function readPackets(stream: Uint8Array, key: number): Reading {
     packets.push(plain.subarray(at, at + length));
     at += length;
   }
-  return { key, packets, explained: at };
+  const sound = packets.filter(hasRightChecksum);
+  return { key, packets, sound, explained: sound.reduce((sum, { length }) => sum + length, 0) };
 }
 
 /** All 256 readings, the one that explains most first. */
@@ -63,6 +66,9 @@ function packetLength(bytes: Uint8Array, at: number): number {
   if (at + Ipv4.size > bytes.length || bytes[at] >> 4 !== 4) return 0;
   const header = (bytes[at] & 15) * 4;
   const length = readUint16(bytes, at + Ipv4.totalLength);
-  if (header < Ipv4.size || length < header || at + length > bytes.length) return 0;
-  return onesComplementSum(bytes.subarray(at, at + header)) === 0xffff ? length : 0;
+  return header < Ipv4.size || length < header || at + length > bytes.length ? 0 : length;
+}
+
+function hasRightChecksum(packet: Uint8Array): boolean {
+  return onesComplementSum(packet.subarray(0, (packet[0] & 15) * 4)) === 0xffff;
 }

@@ -21,6 +21,9 @@ import { VpnError } from "../base/errors.ts";
 
 const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
 
+/** Of a mount point, of a read-only file system, of a folder that is somebody else's. */
+const unmovable: readonly string[] = ["EBUSY", "EROFS", "EACCES", "EPERM"];
+
 export interface FileRights {
   readonly mode: number;
   /** The caller's own where left out. */
@@ -28,10 +31,20 @@ export interface FileRights {
 }
 
 /**
- * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, it cannot be renamed
- * over, and is written in place.
+ * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, or alone in its folder
+ * to be writable, as under systemd's ProtectSystem=, it cannot be renamed over, and is written in place.
  */
-export function replaceFile(path: string, content: string, { mode, owner }: FileRights): void {
+export function replaceFile(path: string, content: string, rights: FileRights): void {
+  try {
+    writeBeside(path, content, rights);
+  } catch (error) {
+    const isFile = lstatSync(path, { throwIfNoEntry: false })?.isFile() === true; // what a link leads to is not ours
+    if (!isFile || !unmovable.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    writeFileSync(path, content, { flush: true });
+  }
+}
+
+function writeBeside(path: string, content: string, { mode, owner }: FileRights): void {
   const fresh = `${path}.warren-${process.pid}`;
   rmSync(fresh, { force: true });
   const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
@@ -40,17 +53,14 @@ export function replaceFile(path: string, content: string, { mode, owner }: File
     if (owner !== undefined) fchownSync(fd, owner.user, owner.group);
     fchmodSync(fd, mode);
     fsyncSync(fd);
+    renameSync(fresh, path);
+  } catch (error) {
+    rmSync(fresh, { force: true });
+    throw error;
   } finally {
     closeSync(fd);
   }
-  try {
-    renameSync(fresh, path);
-    syncFolder(dirname(path));
-  } catch (error) {
-    rmSync(fresh, { force: true });
-    if ((error as NodeJS.ErrnoException).code !== "EBUSY") throw error;
-    writeFileSync(path, content, { flush: true });
-  }
+  syncFolder(dirname(path));
 }
 
 /** Puts changes of a folder's entries on the disk. */

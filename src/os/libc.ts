@@ -50,6 +50,9 @@ interface Libc {
   setns(fd: number, kind: number): number;
   mount(source: string, target: string, type: string, flags: number, data: string | null): number;
   prctl(option: number, value: number): number;
+  signal(number: number, disposition: number): number;
+  setpgid(process: number, group: number): number;
+  dup2(from: number, to: number): number;
   flock(fd: number, operation: number): number;
 }
 
@@ -86,6 +89,9 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   setns: "int setns(int fd, int kind)",
   mount: "int mount(const char *source, const char *target, const char *type, ulong flags, const char *data)",
   prctl: "int prctl(int option, ulong value)",
+  signal: "intptr_t signal(int number, intptr_t disposition)",
+  setpgid: "int setpgid(int process, int group)",
+  dup2: "int dup2(int from, int to)",
   flock: "int flock(int fd, int operation)",
 };
 

@@ -78,7 +78,8 @@ export class NetworkNamespace implements Disposable {
 }
 
 function enter(namespace: NetworkNamespace): void {
-  must("setns", libc.setns(namespace.fd, CLONE_NEWNET), { subject: `to ${namespace}`, remedy: permission });
+  const subject = `to ${namespace}`; // asked for here, since that, too, is a system call and leaves an errno
+  must("setns", libc.setns(namespace.fd, CLONE_NEWNET), { subject, remedy: permission });
 }
 
 function isThenable(value: unknown): boolean {

@@ -34,11 +34,15 @@ const NFT_MSG_NEWTABLE = 0;
 const NFT_MSG_DELTABLE = 2;
 const NFT_MSG_NEWCHAIN = 3;
 const NFT_MSG_NEWRULE = 6;
+/** As NFT_MSG_DELTABLE, but that there may be none to delete; from Linux 6.3. */
+const NFT_MSG_DESTROYTABLE = 26;
 
 const NFTA_TABLE_NAME = 1;
 const NFTA_TABLE_FLAGS = 2;
 /** The table goes with the socket that made it, and no other socket may change it; from Linux 5.12. */
 const NFT_TABLE_F_OWNER = 2;
+/** It does not go with its owner, and may then be anybody's; from Linux 6.9. */
+const NFT_TABLE_F_PERSIST = 4;
 const NFTA_CHAIN_TABLE = 1;
 const NFTA_CHAIN_NAME = 3;
 const NFTA_CHAIN_HOOK = 4;
@@ -59,24 +63,38 @@ export interface Batch {
   readonly last: number;
 }
 
+/**
+ * Whose a table is: everybody's; the socket's that makes it, with which it goes; or the socket's for as long as that is
+ * there, and then everybody's.
+ */
+export type TableOwnership = "nobody" | "socket" | "socket-then-nobody";
+
 export interface TableOptions {
-  /** Ties the table to the socket that makes it. */
-  readonly owned: boolean;
+  readonly ownership: TableOwnership;
   /** Whether a table of this name makes way in the same batch; else there must be none. */
   readonly replace?: boolean;
 }
 
+const ownershipFlags: Readonly<Record<TableOwnership, number>> = {
+  nobody: 0,
+  socket: NFT_TABLE_F_OWNER,
+  "socket-then-nobody": NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST,
+};
+
 /** The batch that makes a table with all that is in it. */
-export function encodeTable(table: TableLayout, { owned, replace = false }: TableOptions): Batch {
+export function encodeTable(table: TableLayout, { ownership, replace = false }: TableOptions): Batch {
   const anew = MessageFlag.create | MessageFlag.exclusive;
   const name = attribute(NFTA_TABLE_NAME, table.name);
   const create = (flags: number) => ({
     type: NFT_MSG_NEWTABLE,
     flags,
-    attributes: [name, attribute(NFTA_TABLE_FLAGS, be32(owned ? NFT_TABLE_F_OWNER : 0))],
+    attributes: [name, attribute(NFTA_TABLE_FLAGS, be32(ownershipFlags[ownership]))],
   });
-  // What is deleted must be there: so it is made first, which does nothing where it is.
-  const removal = [create(MessageFlag.create), { type: NFT_MSG_DELTABLE, flags: 0, attributes: [name] }];
+  // A kernel before 6.3 deletes only what is there: so it is made first, which does nothing where it is.
+  const removal =
+    ownership === "socket-then-nobody"
+      ? [{ type: NFT_MSG_DESTROYTABLE, flags: 0, attributes: [name] }]
+      : [create(MessageFlag.create), { type: NFT_MSG_DELTABLE, flags: 0, attributes: [name] }];
   return encodeBatch([
     ...(replace ? removal : []),
     create(anew),

@@ -30,6 +30,7 @@ const NFT_CT_MARK = 3;
 const NFT_FIB_RESULT_ADDRTYPE = 3;
 const NFTA_FIB_F_SADDR = 1;
 const RTN_LOCAL = 2;
+const NFT_NG_RANDOM = 1;
 const NFT_CMP_EQ = 0;
 const NFT_CMP_NEQ = 1;
 const NFT_RANGE_EQ = 0;
@@ -74,6 +75,8 @@ export const Match = {
     payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1),
     first === last ? compare(u8(first)) : range(u8(first), u8(last)),
   ],
+  /** One packet in so many, by chance. */
+  oneIn: (count: number): Expression[] => [random(count), compare(u32(0))],
 } as const;
 
 /** What becomes of a packet for which all of a rule's matches are true. */
@@ -109,6 +112,12 @@ function expression(name: string, ...attributes: readonly Uint8Array[]): Express
 /** Loads a property of the packet: attributes are the register and the key. */
 function meta(key: number): Expression {
   return expression("meta", attribute(1, be32(NFT_REG_1)), attribute(2, be32(key)));
+}
+
+/** Loads a random number below `modulus`: attributes are the register, the modulus, and that it is random. */
+function random(modulus: number): Expression {
+  const numbers = [NFT_REG_1, modulus, NFT_NG_RANDOM];
+  return expression("numgen", ...numbers.map((value, i) => attribute(i + 1, be32(value))));
 }
 
 /** Loads bytes of a header: attributes are the register, the header, the offset and the length. */

@@ -9,6 +9,7 @@
  * forwarded, ours lets nothing through.
  */
 import type { Cidr } from "../base/address.ts";
+import { networkNamespaceId } from "./boot.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, throwAnswer } from "./netlink.ts";
 import { NLMSG_ERROR } from "./netlink-message.ts";
 import { type Batch, encodeDeletion, encodeTable, type TableLayout } from "./nftables-message.ts";
@@ -51,23 +52,55 @@ export class InstalledTable implements Disposable {
   }
 }
 
-/** Tables that belong to no process, in the network namespace of this thread. */
+/** The sockets that keep others from lasting tables of this process, by network namespace and table. */
+const holders = new Map<string, NetlinkSocket>();
+
+/** Tables that outlast this process, in the network namespace of this thread. */
 export const LastingTable = {
   /**
    * Installs a table, in place of one of its name if there is one, in one transaction: a packet meets either the old one
-   * or the new one whole, or chains of the new one that have no rules yet and go by their policy.
+   * or the new one whole, or chains of the new one that have no rules yet and go by their policy. While this process
+   * lives nobody else can change or flush it; a kernel before 6.9 cannot prevent that. Throws `name-taken` where that
+   * holds for another process.
    */
   install(table: TableLayout): void {
+    const key = holderOf(table.name);
+    const held = holders.get(key);
+    const socket = held ?? openSocket(table.name);
+    try {
+      transact(
+        socket,
+        "NFT_MSG_NEWTABLE",
+        table.name,
+        encodeTable(table, { ownership: "socket-then-nobody", replace: true }),
+      );
+      holders.set(key, socket);
+    } catch (error) {
+      if (held !== undefined) throw error;
+      socket[Symbol.dispose]();
+      if (!isUnknownToKernel(error)) throw error;
+      LastingTable.installUnheld(table);
+    }
+  },
+
+  /** The same for any kernel, in which whoever may change nf_tables may change it. */
+  installUnheld(table: TableLayout): void {
     using socket = openSocket(table.name);
-    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: false, replace: true }));
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { ownership: "nobody", replace: true }));
   },
 
   /** Whether there was one. */
   remove(name: string): boolean {
-    using socket = openSocket(name);
+    const key = holderOf(name);
+    using socket = holders.get(key) ?? openSocket(name);
+    holders.delete(key);
     return remove(socket, name);
   },
 } as const;
+
+function holderOf(table: string): string {
+  return `${networkNamespaceId()} ${table}`;
+}
 
 /**
  * What a gateway needs: everything to and from the tunnel is forwarded, and what comes from these prefixes and leaves by
@@ -119,14 +152,18 @@ function openSocket(table: string): NetlinkSocket {
 /** Makes the table, owned where the kernel can; returns whether it is. */
 function create(socket: NetlinkSocket, table: TableLayout): boolean {
   try {
-    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: true }));
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { ownership: "socket" }));
     return true;
   } catch (error) {
-    const unknownFlag = [Errno.EOPNOTSUPP, Errno.EINVAL] as readonly number[];
-    if (!(error instanceof SystemError) || !unknownFlag.includes(error.errno)) throw error;
-    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { owned: false }));
+    if (!isUnknownToKernel(error)) throw error;
+    transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { ownership: "nobody" }));
     return false;
   }
+}
+
+/** A flag or a message that came with a later kernel; or something else that is wrong, which is then said again. */
+function isUnknownToKernel(error: unknown): boolean {
+  return error instanceof SystemError && (error.errno === Errno.EOPNOTSUPP || error.errno === Errno.EINVAL);
 }
 
 function remove(socket: NetlinkSocket, table: string): boolean {

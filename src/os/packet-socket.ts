@@ -5,6 +5,7 @@
  */
 import { errno, libc } from "./libc.ts";
 import { viewOf } from "./netlink-message.ts";
+import { attachFilter, type PacketFilter } from "./packet-filter.ts";
 import { onReadable } from "./readable-signal.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
 
@@ -19,6 +20,7 @@ const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
 const ETH_P_ALL = 3;
 const PACKET_OUTGOING = 4;
+const SIOCGSTAMPNS = 0x8907;
 
 /** struct sockaddr_ll. */
 const LinkName = { size: 20, family: 0, protocol: 2, index: 4, kind: 10 } as const;
@@ -32,6 +34,22 @@ export interface CapturedPacket {
   readonly outgoing: boolean;
   /** The EtherType: 0x0800 for IPv4, 0x86dd for IPv6. */
   readonly protocol: number;
+  /** When the kernel saw it; absent unless asked for. */
+  readonly time?: PacketTime;
+}
+
+/** Since 1970, UTC. */
+export interface PacketTime {
+  readonly seconds: number;
+  readonly nanoseconds: number;
+}
+
+/** Since the capture began. */
+export interface CaptureStatistics {
+  /** Packets that the filter took. */
+  readonly taken: number;
+  /** How many of them the buffer had no room for. */
+  readonly dropped: number;
 }
 
 export interface PacketSocketOptions {
@@ -41,15 +59,23 @@ export interface PacketSocketOptions {
   readonly frames?: boolean;
   /** For packets not yet drained. Without privilege over the machine the kernel grants less (net.core.rmem_max). */
   readonly bufferBytes?: number;
+  /** Which packets to take, and how much of each; all of all where left out. */
+  readonly filter?: PacketFilter;
+  /** Whether each packet comes with its time. */
+  readonly times?: boolean;
 }
 
 export class PacketSocket implements Disposable {
   readonly fd: number;
   readonly #buffer = new Uint8Array(largest);
+  readonly #times: boolean;
+  #taken = 0;
   #dropped = 0;
 
-  private constructor(fd: number) {
+  private constructor(fd: number, times: boolean) {
     this.fd = fd;
+    this.#times = times;
+    if (times) this.#readTime(); // the kernel notes times from the first question on
   }
 
   /** Starts to capture on an interface of this thread's network namespace. */
@@ -65,31 +91,33 @@ export class PacketSocket implements Disposable {
       if (libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes, 4) < 0) {
         libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, bytes, 4);
       }
+      if (options.filter !== undefined) attachFilter(fd, options.filter);
       const name = new Uint8Array(LinkName.size);
       const view = viewOf(name);
       view.setUint16(LinkName.family, AF_PACKET, true);
       view.setUint16(LinkName.protocol, ETH_P_ALL);
       view.setInt32(LinkName.index, options.device, true);
       must("bind", libc.bind(fd, name, name.length), { subject: `to capture on interface ${options.device}` });
-      return new PacketSocket(fd);
+      return new PacketSocket(fd, options.times === true);
     } catch (error) {
       libc.close(fd);
       throw error;
     }
   }
 
-  /** Takes what was captured since the last call, oldest first. */
-  drainPackets(): CapturedPacket[] {
+  /** Takes what was captured since the last call, oldest first; no more than `limit`, and the rest with later calls. */
+  drainPackets(limit: number = Number.POSITIVE_INFINITY): CapturedPacket[] {
     const packets: CapturedPacket[] = [];
     const name = new Uint8Array(LinkName.size);
     const view = viewOf(name);
-    for (;;) {
+    while (packets.length < limit) {
       const length = libc.recvfrom(this.fd, this.#buffer, largest, 0, name, int32(name.length));
       if (length >= 0) {
         packets.push({
           bytes: this.#buffer.slice(0, length),
           outgoing: name[LinkName.kind] === PACKET_OUTGOING,
           protocol: view.getUint16(LinkName.protocol),
+          ...(this.#times ? { time: this.#readTime() } : {}),
         });
         continue;
       }
@@ -99,6 +127,7 @@ export class PacketSocket implements Disposable {
       if (failure !== Errno.EINTR && failure !== Errno.ENETDOWN)
         throw new SystemError("recvfrom", failure, { subject: "on a packet socket" });
     }
+    return packets;
   }
 
   /** Calls `listener` with packets as they come, instead of waiting for `drainPackets`. Main thread only. */
@@ -114,11 +143,26 @@ export class PacketSocket implements Disposable {
 
   /** How many packets the buffer had no room for so far. */
   dropped(): number {
-    const statistics = new Uint8Array(8); // struct tpacket_stats: seen and dropped, both since it was last asked
+    return this.statistics().dropped;
+  }
+
+  statistics(): CaptureStatistics {
+    const statistics = new Uint8Array(8); // struct tpacket_stats: taken and dropped, both since it was last asked
     const result = libc.getsockopt(this.fd, SOL_PACKET, PACKET_STATISTICS, statistics, int32(statistics.length));
     must("getsockopt", result, { subject: "for PACKET_STATISTICS" });
+    this.#taken += viewOf(statistics).getUint32(0, true);
     this.#dropped += viewOf(statistics).getUint32(4, true);
-    return this.#dropped;
+    return { taken: this.#taken, dropped: this.#dropped };
+  }
+
+  /** Of the packet that was read last. */
+  #readTime(): PacketTime {
+    const time = new Uint8Array(16); // struct timespec
+    const isThere = libc.ioctl(this.fd, SIOCGSTAMPNS, time) >= 0; // not before the first packet
+    const view = viewOf(time);
+    return isThere
+      ? { seconds: Number(view.getBigInt64(0, true)), nanoseconds: Number(view.getBigInt64(8, true)) }
+      : { seconds: 0, nanoseconds: 0 };
   }
 
   [Symbol.dispose](): void {

@@ -23,6 +23,7 @@ const RouteBody = {
   size: 12,
   family: 0,
   prefix: 1,
+  sourcePrefix: 2,
   table: 4,
   protocol: 5,
   scope: 6,
@@ -30,6 +31,8 @@ const RouteBody = {
   flags: 8,
 } as const;
 const RTA_DST = 1;
+const RTA_SRC = 2;
+const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
@@ -39,6 +42,7 @@ const RTA_TABLE = 15;
 const RTA_MARK = 16;
 const RTAX_MTU = 2;
 
+const EXDEV = 18; // the answer of rp_filter
 const RTNH_F_ONLINK = 0x4;
 const RTM_F_CLONED = 0x200; // an exception learnt about one destination, such as its path MTU
 const RTM_F_LOOKUP_TABLE = 0x1000;
@@ -140,6 +144,37 @@ export class Routes {
     } catch (error) {
       const none = [Errno.ENETUNREACH, Errno.EHOSTUNREACH] as readonly number[];
       if (error instanceof SystemError && none.includes(error.errno)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The entry that the kernel would choose for a packet that has come in by an interface, to be forwarded or to stay;
+   * `undefined` where it would refuse the packet: for want of a route, or because of where it says it is from.
+   */
+  lookupIncoming(destination: IpAddress, source: IpAddress, device: number): Route | undefined {
+    const body = new Uint8Array(RouteBody.size);
+    body[RouteBody.family] = kernelFamily(destination.family);
+    body[RouteBody.prefix] = destination.bits;
+    body[RouteBody.sourcePrefix] = source.bits;
+    viewOf(body).setUint32(RouteBody.flags, RTM_F_LOOKUP_TABLE | RTM_F_FIB_MATCH, true);
+    const attributes = [
+      attribute(RTA_DST, destination.bytes),
+      attribute(RTA_SRC, source.bytes),
+      attribute(RTA_IIF, u32(device)),
+    ];
+    try {
+      const answers = this.#socket.request({
+        type: RTM_GETROUTE,
+        name: "RTM_GETROUTE",
+        body: concatBytes(body, ...attributes),
+        explain: { subject: `for ${destination} from ${source}` },
+      });
+      return answers.map((answer) => decodeRoute(answer, true)).find((route) => route !== undefined);
+    } catch (error) {
+      // With IPv6 it is a route that refuses; with IPv4 an errno, EINVAL and EXDEV for a source that cannot be (fib_frontend.c).
+      const refused = [Errno.ENETUNREACH, Errno.EHOSTUNREACH, Errno.EINVAL, Errno.EACCES, EXDEV] as readonly number[];
+      if (error instanceof SystemError && refused.includes(error.errno)) return undefined;
       throw error;
     }
   }

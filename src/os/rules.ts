@@ -7,6 +7,7 @@ import {
   decodeAttributes,
   MessageFlag,
   type NetlinkMessage,
+  readText,
   readU32,
   u32,
   viewOf,
@@ -22,6 +23,7 @@ const RTM_GETRULE = 34;
 const RuleBody = { size: 12, family: 0, toPrefix: 1, fromPrefix: 2, table: 4, action: 7, flags: 8 } as const;
 const FRA_DST = 1;
 const FRA_SRC = 2;
+const FRA_IIFNAME = 3;
 const FRA_PRIORITY = 6;
 const FRA_FWMARK = 10;
 const FRA_SUPPRESS_PREFIXLEN = 14;
@@ -45,6 +47,8 @@ export interface Rule {
   readonly invert?: boolean | undefined;
   readonly from?: Cidr | undefined;
   readonly to?: Cidr | undefined;
+  /** The name of the interface that the packet came in by; `lo` for what this machine sends. */
+  readonly inputInterface?: string | undefined;
   /** Passes over what the table says where its prefix is no longer than this: 0 passes over default routes. */
   readonly suppressPrefixLength?: number | undefined;
 }
@@ -102,7 +106,7 @@ export class Rules {
 }
 
 export function encodeRule(rule: Rule): Uint8Array {
-  const { family, table, priority, mark, mask, invert, from, to, suppressPrefixLength } = rule;
+  const { family, table, priority, mark, mask, invert, from, to, inputInterface, suppressPrefixLength } = rule;
   const body = new Uint8Array(RuleBody.size);
   body[RuleBody.family] = family === 4 ? AF_INET : AF_INET6;
   body[RuleBody.toPrefix] = to?.prefix ?? 0;
@@ -120,6 +124,7 @@ export function encodeRule(rule: Rule): Uint8Array {
   return concatBytes(
     body,
     ...numbers.flatMap(([type, value]) => (value === undefined ? [] : [attribute(type, u32(value))])),
+    ...(inputInterface === undefined ? [] : [attribute(FRA_IIFNAME, inputInterface)]),
     ...(to === undefined ? [] : [attribute(FRA_DST, to.network.address.bytes)]),
     ...(from === undefined ? [] : [attribute(FRA_SRC, from.network.address.bytes)]),
   );
@@ -140,6 +145,7 @@ export function decodeRule(message: NetlinkMessage): Rule | undefined {
     invert: (viewOf(body).getUint32(RuleBody.flags, true) & FIB_RULE_INVERT) !== 0 || undefined,
     from: prefixOf(attributes.get(FRA_SRC), body[RuleBody.fromPrefix]),
     to: prefixOf(attributes.get(FRA_DST), body[RuleBody.toPrefix]),
+    inputInterface: readText(attributes.get(FRA_IIFNAME)),
     suppressPrefixLength: suppress === unsuppressed ? undefined : suppress,
   };
 }

@@ -16,6 +16,10 @@ export const SockaddrIn6 = { size: 28, family: 0, port: 2, flowInfo: 4, address:
 /** Bytes to set aside for an address of either family. */
 export const sockaddrSize: number = SockaddrIn6.size;
 
+/** in_pktinfo and in6_pktinfo: on receiving, where a datagram came to; on sending, where it is to come from. */
+export const PacketInfo4 = { type: 8, size: 12, device: 0, local: 4 } as const;
+export const PacketInfo6 = { type: 50, size: 20, local: 0, device: 16 } as const;
+
 /** The family's address length: what the kernel takes as the length of the name. */
 export function sockaddrLength(endpoint: Endpoint): number {
   return endpoint.family === 4 ? SockaddrIn.size : SockaddrIn6.size;

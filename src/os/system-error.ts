@@ -85,3 +85,9 @@ export function must(syscall: string, result: number, options: SystemErrorOption
   if (result >= 0) return result;
   throw new SystemError(syscall, lastErrno(), options);
 }
+
+/** Whether a refusal to send may be for the wish to send from an address that is not ours (any more). */
+export function refusesSource(errno: number): boolean {
+  // EINVAL of IPv6 and of older kernels; ENETUNREACH of IPv4 on Linux 6.18 (net/ipv4/route.c, ip_route_output_key_hash_rcu).
+  return errno === Errno.EINVAL || errno === Errno.EADDRNOTAVAIL || errno === Errno.ENETUNREACH;
+}

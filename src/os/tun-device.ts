@@ -41,6 +41,9 @@ const TUN_F_USO6 = 0x40;
 /** struct ifreq, as far as it is used here. */
 const InterfaceRequest = { size: 40, name: 0, nameSize: 16, flags: 16 } as const;
 
+/** For asking a device whether it is up. */
+let scratch: Arena | undefined;
+
 /** Bytes of the virtio header before each packet. */
 export const virtioHeaderSize = 10;
 
@@ -105,13 +108,14 @@ export class TunDevice implements Disposable {
   }
 
   /**
-   * Takes over a descriptor that somebody else attached to a device in this thread's network namespace, and closes it in
-   * the end. Throws `invalid-argument` where it is none, or one whose packets come behind a header that we do not know.
+   * Takes over a descriptor that somebody else attached to a TUN device in this thread's network namespace, and closes it
+   * in the end. It must have been opened with IFF_NO_PI, which cannot be asked afterwards: the kernel answers with that
+   * bit where it means IFF_NOFILTER. Throws `invalid-argument` where the descriptor is of another kind.
    */
   static adopt(fd: number): TunDevice {
     const { name, flags } = attachedTo(fd);
-    if ((flags & (IFF_TUN | IFF_NO_PI)) !== (IFF_TUN | IFF_NO_PI)) {
-      throw new VpnError("invalid-argument", `descriptor ${fd} is not a TUN device of bare packets`, {
+    if ((flags & IFF_TUN) === 0) {
+      throw new VpnError("invalid-argument", `descriptor ${fd} is an Ethernet device and not a TUN device`, {
         remedy: "open it with IFF_TUN | IFF_NO_PI, and IFF_VNET_HDR for offloads",
       });
     }
@@ -130,8 +134,8 @@ export class TunDevice implements Disposable {
 
   /** Whether the interface is up, wherever it is: a device takes packets only then (drivers/net/tun.c). */
   get isUp(): boolean {
-    using arena = new Arena({ size: 65_536 });
-    const poller = new Poller(arena, 0, [this.fd]);
+    scratch ??= new Arena({ size: 65_536 });
+    const poller = new Poller(scratch, 0, [this.fd]);
     poller.watch(0, POLLOUT);
     return poller.wait(0) > 0 && (poller.ready(0) & POLLOUT) !== 0;
   }

@@ -6,7 +6,7 @@
  */
 import { Endpoint, IpAddress } from "../base/address.ts";
 import { errno, libc } from "./libc.ts";
-import { AF_INET, AF_INET6, decodeSockaddr, encodeSockaddr, sockaddrOf, sockaddrSize } from "./sockaddr.ts";
+import { AF_INET, AF_INET6, decodeSockaddr, sockaddrOf, sockaddrSize } from "./sockaddr.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
 
 const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x8_0000;
@@ -92,23 +92,6 @@ export function openUdpSockets(options: UdpSocketOptions): UdpSockets {
     }
   }
 }
-
-/**
- * Sends one datagram and returns 0, or the errno of what the network said: the protocol sends again in its own time. A
- * destination of a family without a socket gives EAFNOSUPPORT.
- */
-export function sendDatagram(
-  sockets: { readonly v4: number; readonly v6: number | undefined },
-  bytes: Uint8Array,
-  endpoint: Endpoint,
-): number {
-  const fd = endpoint.family === 4 ? sockets.v4 : sockets.v6;
-  if (fd === undefined) return Errno.EAFNOSUPPORT;
-  const length = encodeSockaddr(endpoint, name);
-  return libc.sendto(fd, bytes, bytes.length, 0, name, length) < 0 ? errno() : 0;
-}
-
-const name = new Uint8Array(sockaddrSize);
 
 /** Changes the firewall mark of what is sent from now on; 0 for none. Throws `not-permitted`. */
 export function markSocket(fd: number, mark: number): void {

@@ -7,12 +7,12 @@
  * while workers run: they need only be woken, since a `poll` that has begun waits for what stood there before.
  */
 import type { Endpoint } from "../base/address.ts";
+import { sendDatagram } from "../os/datagram.ts";
 import { EventDescriptor } from "../os/event-descriptor.ts";
 import { libc } from "../os/libc.ts";
 import { NetworkNamespace } from "../os/namespace.ts";
-import { decodeSockaddr, sockaddrOf } from "../os/sockaddr.ts";
 import { must } from "../os/system-error.ts";
-import { markSocket, openUdpSockets, probeUdpOffloads, sendDatagram, type UdpOffloads } from "../os/udp-socket.ts";
+import { markSocket, openUdpSockets, probeUdpOffloads, type UdpOffloads } from "../os/udp-socket.ts";
 
 const O_CLOEXEC = 0x8_0000;
 
@@ -56,7 +56,8 @@ export class UdpTransport implements Disposable {
    * `SystemError`s, and then all stays as it was.
    */
   open(port: number = this.#port): void {
-    using sockets = this.#home.run(() => openUdpSockets({ port, ...(this.#mark === 0 ? {} : { mark: this.#mark }) }));
+    const options = { port, localAddresses: true, ...(this.#mark === 0 ? {} : { mark: this.#mark }) };
+    using sockets = this.#home.run(() => openUdpSockets(options));
     this.#put(sockets.v4, sockets.v6 ?? this.#nothing.fd);
     this.#hasIpv6 = sockets.v6 !== undefined;
     this.#port = sockets.port;
@@ -80,18 +81,9 @@ export class UdpTransport implements Disposable {
     this.#mark = mark;
   }
 
-  /** Sends one message. False where the network refused it, as it does when there is no route: it may do so any time. */
+  /** Sends one message, from the address that the endpoint was spoken to by, if that is known and still ours. False where the network refused it, as it does when there is no route: it may do so any time. */
   send(message: Uint8Array, endpoint: Endpoint): boolean {
     return sendDatagram(this.descriptors, message, endpoint) === 0;
-  }
-
-  /** How the kernel writes an endpoint, and back. */
-  static encode(endpoint: Endpoint): Uint8Array {
-    return sockaddrOf(endpoint);
-  }
-
-  static decode(address: Uint8Array): Endpoint | undefined {
-    return decodeSockaddr(address);
   }
 
   [Symbol.dispose](): void {

@@ -63,7 +63,11 @@ export class Claims<Value> {
    * outlast a restart: otherwise the claims are forgotten, and the values are what the restart has made of them.
    */
   recover(isLasting: boolean): void {
-    this.#drop((claim) => claim.boot !== this.#boot, isLasting);
+    try {
+      this.#drop((claim) => claim.boot !== this.#boot, isLasting);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error; // another user's, who will see to them
+    }
   }
 
   #drop(isGivenUp: (claim: Claim<Value>, resource: string) => boolean, restores = true): void {

@@ -8,15 +8,13 @@ import { lookup } from "node:dns/promises";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { domainToASCII } from "node:url";
-import { Endpoint, IpAddress } from "../base/address.ts";
+import { type Endpoint, IpAddress } from "../base/address.ts";
 import { concatBytes } from "../base/bytes.ts";
-import { InterfaceConfig } from "../os/interface-config.ts";
 import { QuerySocket } from "../os/query-socket.ts";
 import { SystemError } from "../os/system-error.ts";
 import { connectTcp } from "../os/tcp-socket.ts";
 import { type AddressQuestion, type AddressReply, decodeReply, encodeQuestion } from "./endpoint-query.ts";
 
-const dnsPort = 53;
 const defaultPatienceMs = 2000;
 const rounds = 2;
 
@@ -73,19 +71,6 @@ export class EndpointResolver {
       throw error;
     }
   }
-}
-
-/** The name servers that resolv.conf(5) names. One with a scope (`fe80::1%eth0`) counts where the interface is there. */
-export function readResolvers(text: string): Endpoint[] {
-  return text.split("\n").flatMap((line) => {
-    const [, address, interfaceName] = /^\s*nameserver\s+([0-9a-fA-F.:]+)(?:%(\S+))?/.exec(line) ?? [];
-    if (address === undefined) return [];
-    try {
-      return new Endpoint(IpAddress.parse(address), dnsPort, scopeOf(interfaceName));
-    } catch {
-      return []; // what the C library does not understand, it passes over
-    }
-  });
 }
 
 /** The addresses that hosts(5) gives a name. */
@@ -161,12 +146,6 @@ async function askSystem(host: string): Promise<readonly IpAddress[]> {
   } catch {
     return [];
   }
-}
-
-function scopeOf(interfaceName: string | undefined): number {
-  if (interfaceName === undefined) return 0;
-  using config = InterfaceConfig.open();
-  return config.links.find(interfaceName)?.index ?? 0;
 }
 
 function readText(path: string): string {

@@ -30,7 +30,7 @@ export interface HostSettings {
   readonly names?: ResolverSetting;
   /** Forward what peers send, hidden behind this machine's own addresses. */
   readonly forward?: boolean;
-  /** Let nothing leave but through the tunnel, and to the local network if so chosen. */
+  /** Let nothing leave but through the tunnel, and to the local network if so chosen. Left out: one that is there stays. */
   readonly killSwitch?: { readonly lan: boolean } | undefined;
 }
 
@@ -100,29 +100,30 @@ export class HostSetup implements Disposable {
     this.#resources.dispose();
   }
 
+  /** What is wanted is noted first, so that the way back knows of all that may have been done. */
   #converge(settings: HostSettings, isFirst: boolean): void {
+    const former = { ...this.#current, plan: this.#plan };
     const next = { ...nothing, ...settings };
     const { addresses, peers = [], mark = 0 } = next;
     const allowedIps = peers.flatMap((peer) => peer.allowedIps);
     const plan = planRoutes(next.routes ?? { kind: "off" }, allowedIps, addresses);
     this.#refuseTaken(addresses);
-    if (next.killSwitch !== undefined) this.#shut(next, allowedIps);
     const endpoints = peers.flatMap(({ endpoint }) => endpoint?.address ?? []);
-    const mtu = next.mtu ?? (isFirst ? tunnelMtu(this.#config, endpoints, addresses) : undefined);
-    if (mtu !== undefined && mtu !== this.#current.mtu) this.#config.links.set(this.#index, { mtu });
+    const mtu = next.mtu ?? (isFirst ? tunnelMtu(this.#config, endpoints, addresses) : former.mtu);
+    this.#plan = plan;
+    this.#current = { ...next, mtu };
+    if (next.killSwitch !== undefined) this.#shut(next, allowedIps);
+    if (mtu !== undefined && mtu !== former.mtu) this.#config.links.set(this.#index, { mtu });
     if (isFirst) withoutLinkLocal(this.#name);
-    this.#setAddresses(addresses);
+    this.#setAddresses(former.addresses, addresses);
     if (isFirst) this.#config.links.set(this.#index, { up: true });
-    if (JSON.stringify(next.names) !== JSON.stringify(this.#current.names)) this.#setNames(next.names);
-    this.#setRoutes(plan);
-    this.#setDefaults(plan, mark, addresses);
+    if (JSON.stringify(next.names) !== JSON.stringify(former.names)) this.#setNames(next.names);
+    this.#setRoutes(former.plan, plan, isFirst);
+    this.#setDefaults(former, { mark, addresses, plan });
     for (const endpoint of endpoints) {
       if (this.#config.routes.lookup(endpoint, mark)?.route.device === this.#index) throw leadsInside(String(endpoint));
     }
-    this.#setForwarding(next.forward === true, addresses);
-    if (next.killSwitch === undefined) throwAll(this.#journal?.undo(0, ({ kind }) => kind === "kill-switch") ?? []);
-    this.#plan = plan;
-    this.#current = { ...next, mtu: mtu ?? this.#current.mtu };
+    this.#setForwarding(next.forward === true, former.addresses, addresses);
   }
 
   #notes(): Journal {
@@ -156,8 +157,8 @@ export class HostSetup implements Disposable {
     else notes.record({ kind: "kill-switch" }, install);
   }
 
-  #setAddresses(wanted: readonly Cidr[]): void {
-    for (const gone of without(this.#current.addresses, wanted)) this.#config.addresses.remove(this.#index, gone);
+  #setAddresses(former: readonly Cidr[], wanted: readonly Cidr[]): void {
+    for (const gone of without(former, wanted)) this.#config.addresses.remove(this.#index, gone);
     // Asked anew: with a primary address of IPv4 the kernel removes the others of its subnet, unless told to promote them.
     const present = this.#config.addresses.list(this.#index).map(({ address }) => address);
     for (const missing of without(wanted, present)) this.#config.addresses.add(this.#index, missing);
@@ -168,37 +169,52 @@ export class HostSetup implements Disposable {
     if (names.resolvers.length > 0) setResolvers(this.#notes(), this.#name, names);
   }
 
-  #setRoutes({ table, destinations }: RoutePlan): void {
+  #setRoutes(former: RoutePlan, { table, destinations }: RoutePlan, isFirst: boolean): void {
     const device = this.#index;
-    const former = this.#plan;
     const gone = former.table === table ? without(former.destinations, destinations) : former.destinations;
     for (const destination of gone) this.#config.routes.remove({ destination, device, table: former.table });
-    const all = former.destinations.length === 0 ? [] : this.#config.routes.list({ table });
-    const present = all.filter((route) => route.device === device).map((route) => route.destination);
-    for (const destination of without(destinations, present)) this.#config.routes.add({ destination, device, table });
+    const all = isFirst ? [] : this.#config.routes.list({ table }).filter((route) => route.device === device);
+    const missing = without(
+      destinations,
+      all.map((route) => route.destination),
+    );
+    for (const destination of missing) this.#config.routes.add({ destination, device, table });
   }
 
-  #setDefaults({ defaults }: RoutePlan, mark: number, addresses: readonly Cidr[]): void {
+  #setDefaults(
+    former: Pick<HostSettings, "mark" | "addresses"> & { readonly plan: RoutePlan },
+    wanted: Defaults,
+  ): void {
+    const { mark, addresses, plan } = wanted;
     const to = { index: this.#index, name: this.#name, mark, addresses };
-    const wanted = JSON.stringify([defaults, mark, addresses]);
-    const { mark: formerMark = 0 } = this.#current;
-    if (wanted === JSON.stringify([this.#plan.defaults, formerMark, this.#current.addresses])) return;
+    const { mark: formerMark = 0 } = former;
+    const isSame =
+      JSON.stringify([plan.defaults, mark, addresses]) ===
+      JSON.stringify([former.plan.defaults, formerMark, former.addresses]);
+    if (isSame) return;
     this.#guard?.[Symbol.dispose]();
     this.#guard = undefined;
     throwAll(this.#journal?.undo(0, (deed) => isOfDefaultRoute(deed, this.#name)) ?? []);
-    const stale = this.#config.routes.list({ table: formerMark }).filter(({ device }) => device === this.#index);
-    for (const route of stale) this.#config.routes.remove(route);
-    if (defaults.length === 0) return;
-    for (const family of defaults) addDefaultRoute(this.#notes(), this.#config, family, to);
-    this.#guard = guardAddresses(this.#notes(), defaults, to);
+    const stale = former.plan.defaults.length === 0 ? [] : this.#config.routes.list({ table: formerMark });
+    for (const route of stale) if (route.device === this.#index) this.#config.routes.remove(route);
+    if (plan.defaults.length === 0) return;
+    for (const family of plan.defaults) addDefaultRoute(this.#notes(), this.#config, family, to);
+    this.#guard = guardAddresses(this.#notes(), plan.defaults, to);
   }
 
-  #setForwarding(wanted: boolean, addresses: readonly Cidr[]): void {
-    const isSame = JSON.stringify(addresses) === JSON.stringify(this.#current.addresses);
-    if (wanted && this.#forwarding !== undefined && isSame) return;
+  #setForwarding(isWanted: boolean, former: readonly Cidr[], addresses: readonly Cidr[]): void {
+    const isSame = JSON.stringify(addresses) === JSON.stringify(former);
+    if (isWanted && this.#forwarding !== undefined && isSame) return;
     this.#forwarding?.[Symbol.dispose]();
-    this.#forwarding = wanted ? Forwarding.enable(this.#name, addresses, this.#notes()) : undefined;
+    this.#forwarding = undefined;
+    if (isWanted) this.#forwarding = Forwarding.enable(this.#name, addresses, this.#notes());
   }
+}
+
+interface Defaults {
+  readonly mark: number;
+  readonly addresses: readonly Cidr[];
+  readonly plan: RoutePlan;
 }
 
 const nothing = { addresses: [], names: { resolvers: [], searchDomains: [] } } as const;

@@ -25,6 +25,18 @@ export interface JournalOwner {
   readonly file?: string;
 }
 
+export type ReloadOutcome = { readonly ok: true } | { readonly ok: false; readonly failure: string };
+
+interface ReloadLine {
+  readonly reloaded: ReloadOutcome;
+}
+
+interface Content {
+  readonly owner: JournalOwner;
+  readonly entries: Entry[];
+  readonly reloads: readonly ReloadOutcome[];
+}
+
 interface Entry {
   readonly id: number;
   readonly deed: Deed;
@@ -154,6 +166,16 @@ export class Journal implements Disposable {
     return found.flatMap(({ deed }) => (deed.kind === "hooks" ? deed.commands : []));
   }
 
+  /** Writes down that the tunnel has read its configuration again, and what was in the way; `warren reload` waits for it. */
+  noteReload(failure: string | undefined): void {
+    this.#append({ reloaded: failure === undefined ? { ok: true } : { ok: false, failure } } satisfies ReloadLine);
+  }
+
+  /** How often a tunnel has read its configuration again, and how the last time went. */
+  static reloads(tunnel: string, folders: StateFolders = stateFolders()): readonly ReloadOutcome[] {
+    return read(pathOf(tunnel, folders))?.reloads ?? [];
+  }
+
   /** Ends the journal: what is left in it waits for `warren down`; an empty one is removed. */
   [Symbol.dispose](): void {
     process.off("exit", this.#onExit);
@@ -187,7 +209,7 @@ function pathOf(tunnel: string, folders: StateFolders): string {
 }
 
 /** `undefined` where there is no journal, or one in which not even the first line was finished. */
-function read(path: string): { owner: JournalOwner; entries: Entry[] } | undefined {
+function read(path: string): Content | undefined {
   let text: string;
   try {
     text = readFileSync(path, "utf8");
@@ -197,19 +219,21 @@ function read(path: string): { owner: JournalOwner; entries: Entry[] } | undefin
   }
   let owner: JournalOwner | undefined;
   const entries = new Map<number, Entry>();
+  const reloads: ReloadOutcome[] = [];
   for (const line of text.split("\n").flatMap(parseLine)) {
     if ("id" in line) entries.set(line.id, line);
     else if ("undone" in line) entries.delete(line.undone);
+    else if ("reloaded" in line) reloads.push(line.reloaded);
     else {
       // Of a former run of the machine only files are left, and those the claims see to.
       if (line.boot !== owner?.boot) entries.clear();
       owner = line;
     }
   }
-  return owner && { owner, entries: [...entries.values()] };
+  return owner && { owner, entries: [...entries.values()], reloads };
 }
 
-function parseLine(line: string): (JournalOwner | Entry | { readonly undone: number })[] {
+function parseLine(line: string): (JournalOwner | Entry | ReloadLine | { readonly undone: number })[] {
   try {
     return line === "" ? [] : [JSON.parse(line)];
   } catch {

@@ -133,7 +133,7 @@ export class PersistenceState<Key> {
   noteWay(key: Key, way: Way): void {
     const peer = this.#peers.get(key);
     if (peer === undefined) return;
-    if (peer.way !== "unknown" && way !== undefined && way !== peer.way) peer.wantsHandshake = true;
+    if (peer.way !== "unknown" && way !== peer.way) peer.wantsHandshake = true; // once there is one
     peer.way = way;
   }
 

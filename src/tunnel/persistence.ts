@@ -16,6 +16,8 @@ import { type PeerObservation, type PersistenceAction, PersistenceState, type Wa
 const lookEveryMs = 1000;
 /** Routes and addresses change in crowds: what follows within this is seen with the first. */
 const settleMs = 300;
+/** Asking for the way to a peer takes 0.15 ms. Where routes never rest, as with many containers, this is how often. */
+const askWaysEveryMs = 1000;
 
 /** What is needed of a `Tunnel`. */
 export interface PersistableTunnel {
@@ -59,6 +61,7 @@ class Persistence implements Disposable {
   readonly #resources = new DisposableStack();
   readonly #clocks: { readonly boot: () => number; readonly monotonic: () => number };
   #settling: NodeJS.Timeout | undefined;
+  #askedWaysAt = 0;
 
   constructor(tunnel: PersistableTunnel, options: PersistenceOptions) {
     this.#tunnel = tunnel;
@@ -108,14 +111,18 @@ class Persistence implements Disposable {
   }
 
   #settle(): void {
-    this.#settling ??= setTimeout(() => {
-      this.#settling = undefined;
-      this.#noteWays();
-      this.#look();
-    }, settleMs).unref();
+    this.#settling ??= setTimeout(
+      () => {
+        this.#settling = undefined;
+        this.#noteWays();
+        this.#look();
+      },
+      Math.max(settleMs, this.#askedWaysAt + askWaysEveryMs - performance.now()),
+    ).unref();
   }
 
   #noteWays(): void {
+    this.#askedWaysAt = performance.now();
     for (const key of this.#state.keys) this.#noteWay(key);
   }
 

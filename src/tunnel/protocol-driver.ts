@@ -11,12 +11,13 @@ import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
 import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
+import { decodeEndpoint, encodeEndpoint } from "../dataplane/endpoint-record.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
-import { UdpTransport } from "../transport/udp.ts";
+import type { UdpTransport } from "../transport/udp.ts";
 import { Device } from "../wireguard/device.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
@@ -131,7 +132,7 @@ export class ProtocolDriver {
     return {
       handshake: (message, from, waiting) => {
         if (waiting > loadThreshold) this.device.noteLoad(bootTime());
-        const source = UdpTransport.decode(from);
+        const source = decodeEndpoint(from);
         if (source !== undefined) this.#count(this.device.receive(bootTime(), message, source));
         this.settle(); // answers leave at once, and a flood of them does not pile up
       },
@@ -146,7 +147,7 @@ export class ProtocolDriver {
       },
       roam: (id, from) => {
         const peer = peerOf(id);
-        const endpoint = UdpTransport.decode(from);
+        const endpoint = decodeEndpoint(from);
         if (peer !== undefined && endpoint !== undefined) this.device.roam(bootTime(), peer, endpoint);
       },
       settle: () => this.settle(),
@@ -174,7 +175,7 @@ export class ProtocolDriver {
         keypairs.remove(output.keypair);
         break;
       case "endpoint-changed":
-        peers.setEndpoint(output.peer.id, UdpTransport.encode(output.endpoint));
+        peers.setEndpoint(output.peer.id, encodeEndpoint(output.endpoint));
         break;
       case "handshake-failed":
         this.#count("peer-unreachable", output.discarded);

@@ -7,6 +7,7 @@ import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
+import { InterfaceConfig } from "../os/interface-config.ts";
 
 const timeoutMs = 10_000;
 const usualFolders = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -60,7 +61,8 @@ export function handToResolved(program: string, link: string, { resolvers, searc
 
 /** What is set for an interface goes with it: where that is gone, there is nothing left to revert. */
 export function revertResolved(program: string, link: string): void {
-  if (statSync(`/sys/class/net/${link}`, { throwIfNoEntry: false }) !== undefined) run(program, ["revert", link]);
+  using config = InterfaceConfig.open();
+  if (config.links.find(link) !== undefined) run(program, ["revert", link]);
 }
 
 function run(program: string, parameters: readonly string[], input = ""): void {

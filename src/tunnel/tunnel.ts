@@ -7,24 +7,25 @@
  * through everything but a new private key.
  */
 import type { Cidr, Endpoint } from "../base/address.ts";
-import { type DropReason, VpnError } from "../base/errors.ts";
+import { VpnError } from "../base/errors.ts";
 import { PresharedKey, type PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
+import { encodeEndpoint } from "../dataplane/endpoint-record.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
-import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { TunDevice } from "../os/tun-device.ts";
 import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
-import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
-import { ProtocolDriver, superPackets } from "./protocol-driver.ts";
+import { ProtocolDriver } from "./protocol-driver.ts";
+import { SourceWatch } from "./source-watch.ts";
+import { statusOf, type TunnelStatus } from "./tunnel-status.ts";
 
 /** What fits an Ethernet of 1,500 bytes with IPv6 outside. */
 export const defaultMtu = 1420;
-const defaultMaximumPeers = 16_384;
+const defaultMaximumPeers = 65_536; // as wireguard-go has it; memory is taken when it is used
 
 export interface TunnelPeerOptions {
   readonly publicKey: PublicKey;
@@ -98,25 +99,6 @@ export interface PeerState {
   readonly receivedBytes: number;
 }
 
-export interface PeerStatus {
-  readonly publicKey: string;
-  readonly endpoint: string | undefined;
-  readonly lastHandshakeAt: number | undefined;
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-}
-
-export interface TunnelStatus {
-  readonly name: string;
-  readonly port: number;
-  readonly mtu: number;
-  readonly aead: AeadName | undefined;
-  readonly offloads: { readonly tun: SuperPacketKinds; readonly udp: UdpTransport["offloads"] };
-  readonly peers: readonly PeerStatus[];
-  readonly drops: Partial<Record<DropReason, number>>;
-  readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
-}
-
 export class Tunnel implements AsyncDisposable {
   readonly name: string;
   readonly #tun: TunDevice;
@@ -150,6 +132,7 @@ export class Tunnel implements AsyncDisposable {
     const watch = resources.use(new TunWatch(tun, (state) => tunnel.#follow(state)));
     const state = watch.state ?? { name: tun.name, up: false, mtu: defaultMtu };
     const tunnel = new Tunnel(options, tun, transport, state);
+    resources.use(new SourceWatch(tunnel.#driver, transport));
     resources.defer(() => tunnel.#driver.plane.stop());
     resources.defer(() => tunnel.#forget());
     if (state.up && !transport.isOpen) transport.open();
@@ -219,13 +202,17 @@ export class Tunnel implements AsyncDisposable {
       this.#transport.open(port);
       this.#driver.device.start(bootTime());
     } else this.#transport.port = port;
+    this.#driver.device.forgetLocalAddress(bootTime());
     this.#driver.plane.wake();
     this.#driver.settle();
   }
 
   /** Firewall mark of the datagrams from now on; 0: none. Throws `not-permitted`. */
   setMark(mark: number): void {
+    if (mark === this.mark) return;
     this.#transport.mark = mark;
+    this.#driver.device.forgetLocalAddress(bootTime());
+    this.#driver.settle();
   }
 
   hasPeer(key: PublicKey): boolean {
@@ -253,7 +240,7 @@ export class Tunnel implements AsyncDisposable {
       plane.peers.remove(id);
       throw error;
     }
-    if (endpoint !== undefined) plane.peers.setEndpoint(id, UdpTransport.encode(endpoint));
+    if (endpoint !== undefined) plane.peers.setEndpoint(id, encodeEndpoint(endpoint));
     try {
       for (const allowed of allowedIps) plane.allowedIps.insert(allowed, id);
     } catch (error) {
@@ -313,22 +300,7 @@ export class Tunnel implements AsyncDisposable {
   }
 
   status(): TunnelStatus {
-    const { device, plane } = this.#driver;
-    return {
-      name: this.name,
-      port: this.port,
-      mtu: this.#state.mtu,
-      aead: plane.aead,
-      offloads: { tun: superPackets(this.#tun), udp: this.#transport.offloads },
-      peers: Array.from(device.peers, (peer) => ({
-        publicKey: peer.publicKey.toString(),
-        endpoint: peer.endpoint?.toString(),
-        lastHandshakeAt: peer.lastHandshakeAt,
-        ...plane.peers.transfer(peer.id),
-      })),
-      drops: plane.memory.drops(),
-      workers: { outbound: plane.memory.report("outbound"), inbound: plane.memory.report("inbound") },
-    };
+    return statusOf(this.#driver, this.#tun, this.#transport, this.#state.mtu);
   }
 
   /** Ends the workers, erases all keys, undoes `setUp` and removes the interface. */

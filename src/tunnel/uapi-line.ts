@@ -79,7 +79,7 @@ export function parseLine(line: Uint8Array): { key: string; value: Uint8Array } 
 
 /** What stands in a line that is no secret. Bytes beyond ASCII become characters that no value may have. */
 export function asText(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
 /** The 32 bytes of 64 hexadecimal digits, in memory of their own that the caller wipes. */

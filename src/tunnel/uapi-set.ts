@@ -89,15 +89,19 @@ export class SetOperation {
         break;
       case "replace_peers":
         requireTrue(key, value);
-        for (const { publicKey } of [...this.#tunnel.peers()]) this.#tunnel.removePeer(publicKey);
+        for (const { publicKey } of this.#tunnel.peers()) this.#tunnel.removePeer(publicKey);
         break;
       default:
         throw new Refusal(ReplyErrno.EINVAL, `${JSON.stringify(key)} is nothing that an interface has`);
     }
   }
 
+  /** A key is kept clamped (RFC 7748 §5), as the kernel and wireguard-go keep and show it. */
   #setPrivateKey(secret: Uint8Array): void {
-    using key = isZero(secret) ? undefined : new PrivateKey(secret);
+    const isNone = isZero(secret);
+    secret[0] &= 248;
+    secret[31] = (secret[31] & 127) | 64;
+    using key = isNone ? undefined : new PrivateKey(secret);
     wipe(secret);
     this.#tunnel.setPrivateKey(key);
   }

@@ -10,8 +10,9 @@
  * `lookup` is hot path: allocation-free, in 32-bit arithmetic. It loads plainly: each load's address comes from the load
  * before it, an order that x86-64 and arm64 both keep, and the writer's stores are sequentially consistent.
  */
-import type { AddressFamily, Cidr } from "../base/address.ts";
+import { type AddressFamily, Cidr, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
+import { NumberLists } from "./number-lists.ts";
 
 /** Words in a node: with 4 bytes each, a node takes 32 bytes. A prefix may cost two nodes. */
 export const allowedIpsNodeWords = 8;
@@ -30,8 +31,10 @@ export class AllowedIps {
   readonly #capacity: number;
   readonly #retire: (release: () => void) => void;
   readonly #free: number[] = [];
-  /** What each peer has, by the node that says so. Known to the writer alone. */
-  readonly #byPeer = new Map<number, Map<number, Cidr>>();
+  /** What each peer has, by the node that says so and its family. Known to the writer alone. */
+  readonly #owned = new NumberLists();
+  /** The prefix that the writer is at. */
+  readonly #prefix = new Int32Array(4);
 
   /** Readers in other threads construct theirs over the same words, and call nothing but `lookup`. */
   constructor(words: Int32Array, retire: (release: () => void) => void = (release) => release()) {
@@ -50,13 +53,13 @@ export class AllowedIps {
   /** Gives a prefix to a peer; takes it from whoever had it. Throws `not-available` when the table is full. */
   insert(cidr: Cidr, peerId: number): void {
     if (!Number.isInteger(peerId) || peerId < 0) throw new VpnError("invalid-argument", `${peerId} is not a peer id`);
-    const network = cidr.network;
-    const prefix = wordsOf(network);
-    const length = network.prefix;
-    const { at, node, depth } = this.#descend(prefix, length, network.family);
+    const { family, prefix: length } = cidr;
+    const prefix = this.#prefix;
+    writeNetwork(cidr, prefix);
+    const { at, node, depth } = this.#descend(prefix, length, family);
     if (node !== 0 && depth === length && this.#words[node + bits] === length) {
-      this.#disown(node);
-      this.#own(node, network, peerId);
+      this.#disown(node, family);
+      this.#owned.append(peerId, entryOf(node, family));
       Atomics.store(this.#words, node + owner, peerId + 1);
       return;
     }
@@ -66,7 +69,7 @@ export class AllowedIps {
     if (node !== 0 && !branches) {
       this.#words[leaf + link + bitOf(this.#words, node, length)] = node / allowedIpsNodeWords;
     }
-    this.#own(leaf, network, peerId);
+    this.#owned.append(peerId, entryOf(leaf, family));
     if (!branches) {
       this.#publish(at, leaf);
       return;
@@ -79,12 +82,13 @@ export class AllowedIps {
 
   /** Takes a prefix from a peer; does nothing where the peer does not have it. */
   remove(cidr: Cidr, peerId: number): void {
-    const network = cidr.network;
-    const { at, node, depth, parent, parentAt } = this.#descend(wordsOf(network), network.prefix, network.family);
+    const { family, prefix: length } = cidr;
+    writeNetwork(cidr, this.#prefix);
+    const { at, node, depth, parent, parentAt } = this.#descend(this.#prefix, length, family);
     const words = this.#words;
-    if (node === 0 || depth !== network.prefix || words[node + bits] !== depth) return;
+    if (node === 0 || depth !== length || words[node + bits] !== depth) return;
     if (words[node + owner] !== peerId + 1) return;
-    this.#disown(node);
+    this.#disown(node, family);
     Atomics.store(words, node + owner, 0);
     const left = words[node + link] * allowedIpsNodeWords;
     const right = words[node + link + 1] * allowedIpsNodeWords;
@@ -107,7 +111,7 @@ export class AllowedIps {
 
   /** A peer's prefixes in the order in which it got them. */
   entries(peerId: number): Cidr[] {
-    return [...(this.#byPeer.get(peerId)?.values() ?? [])];
+    return Array.from(this.#owned.members(peerId), (entry) => this.#cidrAt(entry));
   }
 
   // Both loops end at a host's node, whose links are 0.
@@ -191,21 +195,22 @@ export class AllowedIps {
     Atomics.store(this.#words, at, node / allowedIpsNodeWords);
   }
 
-  #own(node: number, network: Cidr, peerId: number): void {
-    let entries = this.#byPeer.get(peerId);
-    if (entries === undefined) {
-      entries = new Map();
-      this.#byPeer.set(peerId, entries);
-    }
-    entries.set(node, network);
+  #disown(node: number, family: AddressFamily): void {
+    const ownerWord = this.#words[node + owner];
+    if (ownerWord !== 0) this.#owned.remove(ownerWord - 1, entryOf(node, family));
   }
 
-  #disown(node: number): void {
-    const peerId = this.#words[node + owner] - 1;
-    const entries = this.#byPeer.get(peerId);
-    entries?.delete(node);
-    if (entries?.size === 0) this.#byPeer.delete(peerId);
+  #cidrAt(entry: number): Cidr {
+    const at = (entry >>> 1) * allowedIpsNodeWords;
+    const bytes = new Uint8Array((entry & 1) === 0 ? 4 : 16);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = this.#words[at + (i >> 2)] >>> (24 - 8 * (i & 3));
+    return new Cidr(new IpAddress(bytes), this.#words[at + bits]).network;
   }
+}
+
+/** A node's number, and in the lowest bit its family, which the node itself does not tell. */
+function entryOf(node: number, family: AddressFamily): number {
+  return (2 * node) / allowedIpsNodeWords + (family === 4 ? 0 : 1);
 }
 
 /** Four bytes in network order as a signed 32-bit integer. */
@@ -213,10 +218,12 @@ function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3];
 }
 
-function wordsOf({ address: { bytes } }: Cidr): Int32Array {
-  const words = new Int32Array(4);
-  for (let i = 0; i < bytes.length; i += 4) words[i / 4] = wordAt(bytes, i);
-  return words;
+/** The words of a prefix, with the bits past its length zero. */
+function writeNetwork({ address: { bytes }, prefix }: Cidr, into: Int32Array): void {
+  for (let i = 0; i < 4; i++) {
+    const kept = Math.max(0, Math.min(32, prefix - 32 * i));
+    into[i] = 4 * i < bytes.length && kept > 0 ? wordAt(bytes, 4 * i) & (-1 << (32 - kept)) : 0;
+  }
 }
 
 /** How many leading bits two prefixes share, at most `limit`. */

@@ -225,6 +225,12 @@ export class Device {
     peer.setEndpoint(now, endpoint);
   }
 
+  /** Answers may leave from any of our addresses, for one peer or for all: the way to them has changed. */
+  forgetLocalAddress(now: Milliseconds, peer?: Peer): void {
+    this.#now = now;
+    for (const one of peer === undefined ? this.#peers.values() : [peer]) one.forgetLocalAddress();
+  }
+
   /** See `Peer.setPersistentKeepalive`. */
   setPersistentKeepalive(now: Milliseconds, peer: Peer, interval: Milliseconds | undefined): void {
     this.#now = now;

@@ -4,7 +4,7 @@
  */
 import { wipe } from "../base/bytes.ts";
 import type { DropReason } from "../base/errors.ts";
-import { PresharedKey, type PublicKey } from "../base/keys.ts";
+import type { PresharedKey, PublicKey } from "../base/keys.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { HandshakeInitiationInterval, type Milliseconds } from "./constants.ts";
 import { CookieJar, type Random } from "./cookies.ts";
@@ -49,7 +49,7 @@ export class Exchange {
   readonly #indices: Indices;
   readonly #publicKey: PublicKey;
   readonly #cookies: CookieJar;
-  #presharedKey: PresharedKey;
+  readonly #presharedKey: () => PresharedKey;
   #initiated: Initiated | undefined;
   /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
   #staticStatic: Uint8Array | undefined;
@@ -57,23 +57,13 @@ export class Exchange {
   #greatestStampReceived: Uint8Array | undefined;
   #lastStampSent: Uint8Array | undefined;
 
-  constructor(context: ExchangeContext, indices: Indices, publicKey: PublicKey, presharedKey: PresharedKey) {
+  /** `presharedKey` is asked for with each message. */
+  constructor(context: ExchangeContext, indices: Indices, publicKey: PublicKey, presharedKey: () => PresharedKey) {
     this.#context = context;
     this.#indices = indices;
     this.#publicKey = publicKey;
     this.#cookies = new CookieJar(context.primitives, publicKey);
-    this.#presharedKey = new PresharedKey(presharedKey.bytes);
-  }
-
-  get presharedKey(): PresharedKey {
-    return this.#presharedKey;
-  }
-
-  /** Keeps a copy, which binds from the next message on. */
-  set presharedKey(key: PresharedKey) {
-    const replaced = this.#presharedKey;
-    this.#presharedKey = new PresharedKey(key.bytes);
-    replaced[Symbol.dispose]();
+    this.#presharedKey = presharedKey;
   }
 
   /** A new initiation, in place of any before it. `undefined` where we have no key, or the peer's is of low order. */
@@ -127,7 +117,7 @@ export class Exchange {
     if (identity === undefined || initiated?.localIndex !== readUint32(message, Response.receiver)) {
       return "handshake-unexpected";
     }
-    const keys = consumeResponse(primitives, identity, this.#presharedKey, initiated, message);
+    const keys = consumeResponse(primitives, identity, this.#presharedKey(), initiated, message);
     if (keys === undefined) return "handshake-undecryptable";
     initiated[Symbol.dispose]();
     this.#initiated = undefined;
@@ -154,16 +144,11 @@ export class Exchange {
     this.#staticStatic = undefined;
   }
 
-  [Symbol.dispose](): void {
-    this.reset();
-    this.#presharedKey[Symbol.dispose]();
-  }
-
   #correspondent(): Correspondent | undefined {
     const { primitives, identity } = this.#context;
     if (identity === undefined) return undefined;
     this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.#publicKey.bytes);
     if (this.#staticStatic === undefined) return undefined;
-    return { publicKey: this.#publicKey, presharedKey: this.#presharedKey, staticStatic: this.#staticStatic };
+    return { publicKey: this.#publicKey, presharedKey: this.#presharedKey(), staticStatic: this.#staticStatic };
   }
 }

@@ -19,27 +19,11 @@ import { type Agreement, Exchange, type ExchangeContext } from "./exchange.ts";
 import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
 import { readUint32 } from "./messages.ts";
+import type { OutputOf } from "./output.ts";
 import type { PeerOptions } from "./peer-options.ts";
 import { type Timer, Timers, timers } from "./timers.ts";
 
-/** What a device asks of whoever drives it, in the order in which it is to be done. */
-export type Output =
-  /** Send a handshake message or cookie reply. The peer is undefined where a cookie reply answers a stranger. */
-  | { kind: "transmit"; message: Uint8Array; endpoint: Endpoint; peer: Peer | undefined }
-  /** Seal this packet with the peer's sending keypair and send it; an empty one is a keepalive. */
-  | { kind: "seal"; peer: Peer; packet: Uint8Array }
-  /** Messages sealed with this keypair may arrive from now on. */
-  | { kind: "keypair-added"; peer: Peer; keypair: Keypair }
-  /** Seal with this keypair from now on; undefined: with none. */
-  | { kind: "keypair-selected"; peer: Peer; keypair: Keypair | undefined }
-  /** Use this keypair no more. Whoever holds it last wipes it. */
-  | { kind: "keypair-removed"; peer: Peer; keypair: Keypair }
-  /** The peer is now to be reached here; by configuration or because it roamed. */
-  | { kind: "endpoint-changed"; peer: Peer; endpoint: Endpoint }
-  /** A session was agreed and confirmed. For the log. */
-  | { kind: "handshake-completed"; peer: Peer }
-  /** The peer never answered; so many staged packets were dropped, to be counted as `peer-unreachable`. */
-  | { kind: "handshake-failed"; peer: Peer; discarded: number };
+export type Output = OutputOf<Peer>;
 
 /** What a peer needs of its device. */
 export interface PeerContext extends ExchangeContext {
@@ -60,7 +44,9 @@ export class Peer {
   readonly activity: Activity;
   readonly #context: PeerContext;
   readonly #timers: Timers;
-  readonly #exchange: Exchange;
+  /** Made with the first handshake: of ten thousand peers most may never come. */
+  #exchange: Exchange | undefined;
+  #presharedKey: PresharedKey = PresharedKey.none;
   readonly #keyring = new Keyring();
   readonly #activityIsShared: boolean;
   #endpoint: Endpoint | undefined;
@@ -76,12 +62,7 @@ export class Peer {
     this.activity = activity;
     this.#activityIsShared = options.activity !== undefined;
     this.#timers = new Timers(activity);
-    this.#timers.silenceJitter = this.#jitter();
-    const indices = {
-      claim: () => context.claimIndex(this),
-      release: (index: number) => context.releaseIndex(index),
-    };
-    this.#exchange = new Exchange(context, indices, options.publicKey, options.presharedKey ?? PresharedKey.none);
+    if (options.presharedKey !== undefined) this.setPresharedKey(options.presharedKey);
     this.#endpoint = options.endpoint;
     this.#persistentKeepaliveMs = options.persistentKeepaliveMs;
     this.#armPersistentKeepalive();
@@ -92,7 +73,7 @@ export class Peer {
   }
 
   get presharedKey(): PresharedKey {
-    return this.#exchange.presharedKey;
+    return this.#presharedKey;
   }
 
   get persistentKeepaliveMs(): Milliseconds | undefined {
@@ -126,15 +107,17 @@ export class Peer {
     return this.#timers.retry !== undefined;
   }
 
-  /** Binds from the next handshake on. */
+  /** Keeps a copy, which binds from the next handshake on. */
   setPresharedKey(key: PresharedKey): void {
-    this.#exchange.presharedKey = key;
+    if (this.#presharedKey !== PresharedKey.none) this.#presharedKey[Symbol.dispose]();
+    this.#presharedKey = key.isNone ? PresharedKey.none : new PresharedKey(key.bytes);
   }
 
   /** Configures where to reach the peer. A handshake that was under way towards the old place starts anew at once. */
   setEndpoint(now: Milliseconds, endpoint: Endpoint): void {
-    if (this.#endpoint?.equals(endpoint)) return;
+    const isElsewhere = this.#endpoint?.equals(endpoint) !== true;
     this.roam(endpoint);
+    if (!isElsewhere) return;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiate(now, 0);
   }
@@ -188,15 +171,20 @@ export class Peer {
 
   /** See `Device.roam`. */
   roam(endpoint: Endpoint): void {
-    if (this.#endpoint?.equals(endpoint)) return;
+    if (this.#endpoint?.equals(endpoint) && this.#endpoint.isReachedLike(endpoint)) return;
     this.#endpoint = endpoint;
     this.#armPersistentKeepalive();
     this.#context.emit({ kind: "endpoint-changed", peer: this, endpoint });
   }
 
+  /** Lets the kernel choose which of our addresses to send from, until the peer speaks to one of them again. */
+  forgetLocalAddress(): void {
+    if (this.#endpoint !== undefined) this.roam(this.#endpoint.withoutLocal);
+  }
+
   /** An initiation that claims to be from this peer. */
   answer(now: Milliseconds, opened: OpenedInitiation, source: Endpoint): DropReason | undefined {
-    const answer = this.#exchange.answer(now, opened);
+    const answer = this.#handshakes().answer(now, opened);
     if (typeof answer === "string") return answer;
     noteReceived(this.activity, now, false);
     this.roam(source);
@@ -209,7 +197,7 @@ export class Peer {
 
   /** A response that names an index of this peer. */
   complete(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
-    const agreement = this.#exchange.complete(message);
+    const agreement = this.#handshakes().complete(message);
     if (typeof agreement === "string") return agreement;
     noteReceived(this.activity, now, false);
     this.roam(source);
@@ -226,7 +214,7 @@ export class Peer {
 
   /** A cookie reply that names an index of this peer. Moves no endpoint: it is not authenticated by the peer's key. */
   takeCookie(now: Milliseconds, message: Uint8Array): DropReason | undefined {
-    return this.#exchange.takeCookie(now, message);
+    return this.#handshakes().takeCookie(now, message);
   }
 
   /** When to call `expire`, infinity if nothing is awaited. */
@@ -260,7 +248,7 @@ export class Peer {
   /** Erases keys and forgets handshakes, as when our own key changes. What is staged goes on waiting for a session. */
   reset(): void {
     this.#eraseKeys();
-    this.#exchange.reset();
+    this.#exchange?.reset();
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     this.#timers.reset();
     this.activity.unansweredSince = 0;
@@ -271,7 +259,7 @@ export class Peer {
   [Symbol.dispose](): void {
     this.reset();
     this.#staged = [];
-    this.#exchange[Symbol.dispose]();
+    this.setPresharedKey(PresharedKey.none);
   }
 
   /** The whole timed behaviour of the protocol. A stamp that fired a timer is cleared: only what moves later counts. */
@@ -283,6 +271,7 @@ export class Peer {
       case "silence":
         this.activity.unansweredSince = 0;
         this.#timers.silenceJitter = this.#jitter();
+        this.forgetLocalAddress(); // in case it is to blame, as the kernel does (timers.c, wg_expired_new_handshake)
         this.freshen(now);
         break;
       case "passive-keepalive":
@@ -303,6 +292,7 @@ export class Peer {
     const attempts = this.#timers.retry?.attempts ?? 0;
     this.#timers.retry = undefined;
     if (attempts <= MaxTimerHandshakes) {
+      this.forgetLocalAddress();
       this.#initiate(now, attempts + 1);
       return;
     }
@@ -325,7 +315,7 @@ export class Peer {
       this.#timers.retry = { dueAt: allowedAt + this.#jitter(), attempts };
       return;
     }
-    const message = this.#exchange.initiate(now);
+    const message = this.#handshakes().initiate(now);
     if (message === undefined) return;
     this.#timers.retry = { dueAt: now + RekeyTimeout + this.#jitter(), attempts };
     this.#transmit(now, message, this.#endpoint);
@@ -337,9 +327,17 @@ export class Peer {
     this.#context.emit({ kind: "transmit", message, endpoint, peer: this });
   }
 
+  #handshakes(): Exchange {
+    const { claimIndex, releaseIndex } = this.#context;
+    const indices = { claim: () => claimIndex(this), release: releaseIndex };
+    this.#exchange ??= new Exchange(this.#context, indices, this.publicKey, () => this.#presharedKey);
+    return this.#exchange;
+  }
+
   #derive(now: Milliseconds, agreement: Agreement, isInitiator: boolean): Keypair {
     const keypair = new Keypair({ ...agreement, isInitiator, createdAt: now });
     this.#timers.scheduleErasure(now);
+    this.#timers.silenceJitter = this.#jitter();
     this.#context.emit({ kind: "keypair-added", peer: this, keypair });
     return keypair;
   }
@@ -374,7 +372,7 @@ export class Peer {
   }
 
   #eraseKeys(): void {
-    this.#exchange.abandon();
+    this.#exchange?.abandon();
     const hadCurrent = this.current !== undefined;
     const removed = this.#keyring.clear();
     if (hadCurrent) this.#select();

@@ -38,7 +38,7 @@ test("wrong usage is one line and status 2", () => {
     [["genkye"], /unknown command 'genkye' \(Did you mean genkey\?\)/],
     [["--nope"], /unknown option '--nope'/],
     [["genkey", "more"], /too many arguments/],
-    [["up"], /missing required argument 'file'/],
+    [["up"], /missing required argument 'config'/],
     [["lab", "--break", "everything"], /--break .* is invalid/],
   ] satisfies [string[], RegExp][]) {
     const { status, stdout, stderr } = warren(parameters);

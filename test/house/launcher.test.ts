@@ -16,8 +16,9 @@ beforeEach(() => {
   rmSync(folder, { recursive: true });
   for (const path of ["src/cli", "node_modules/.bin"]) mkdirSync(join(checkout, path), { recursive: true });
   mkdirSync(elsewhere);
-  cpSync(join(root, "bin"), join(checkout, "bin"), { recursive: true });
+  cpSync(join(root, "bin"), join(checkout, "bin"), { recursive: true, verbatimSymlinks: true });
   writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.argv.slice(2).join());\n");
+  writeFileSync(join(checkout, "src/cli/warren-wg.ts"), 'console.log("wg", process.argv.slice(2).join());\n');
   writeFileSync(join(checkout, "node_modules/.package-lock.json"), "{}");
 });
 after(() => rmSync(folder, { recursive: true }));
@@ -46,7 +47,7 @@ test("a checkout runs its TypeScript with its own node, and passes arguments and
 test("no signal opens a debugger", () => {
   symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
   writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.execArgv.join());\n");
-  assert.equal(start(launcher, tools).stdout, "--disable-sigusr1\n");
+  assert.match(start(launcher, tools).stdout, /--disable-sigusr1/);
 });
 
 test("a closed standard output is no place for a key", () => {
@@ -98,9 +99,13 @@ test("the published package runs what was compiled, with the node on the PATH", 
   assert.match(stdout, /\/src\/cli\/main\.js up\n$/);
 });
 
-test("warren-wg says that it is not there yet, and what to use", () => {
-  const { status, stdout, stderr } = start(join(checkout, "bin/warren-wg"), tools, "wg0");
-  assert.equal(status, 1);
-  assert.equal(stdout, "");
-  assert.match(stderr, /^warren-wg: not built yet: use [^\n]+\n$/);
+test("warren-wg is another program, under whatever name it is called", () => {
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  symlinkSync(join(checkout, "bin/warren-wg"), join(elsewhere, "wireguard-go"));
+  symlinkSync("../a checkout/bin/warren", join(elsewhere, "warren-wg"));
+  for (const path of [join(checkout, "bin/warren-wg"), join(elsewhere, "wireguard-go"), join(elsewhere, "warren-wg")]) {
+    assert.deepEqual(start(path, tools, "-f", "wg0"), { status: 0, stdout: "wg -f,wg0\n", stderr: "" }, path);
+  }
+  rmSync(join(checkout, "node_modules/.package-lock.json"));
+  assert.match(start(join(checkout, "bin/warren-wg"), tools).stderr, /^warren-wg: its packages are not installed/);
 });

@@ -4,8 +4,9 @@ import { Socket } from "node:net";
 import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Endpoint, IpAddress } from "../../src/base/address.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
 import { connectTcp } from "../../src/os/tcp-socket.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireProgram } from "../requirements.ts";
 import {
   addressesOf,

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { Cidr } from "../../src/base/address.ts";
 import { PrivateKey } from "../../src/base/keys.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { hostSetup } from "../../src/tunnel/host-setup.ts";
 import { Tunnel, type TunnelOptions } from "../../src/tunnel/tunnel.ts";
 import { Initiation } from "../../src/wireguard/messages.ts";
@@ -119,6 +120,7 @@ describe("under load, a tunnel ends within a second and leaves nothing", { timeo
         program,
         underlay,
         arguments: ["--forward"],
+        ownSockets: true,
         nodeArguments: faultIn === undefined ? [] : ["--import", preload.href],
       });
       assert.notDeepEqual(await stateOf(pair.left), before);

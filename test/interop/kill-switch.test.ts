@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Cidr, Endpoint } from "../../src/base/address.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
+import { libc } from "../../src/os/libc.ts";
 import { LastingTable } from "../../src/os/nftables.ts";
 import { PacketSocket } from "../../src/os/packet-socket.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { QuerySocket } from "../../src/os/query-socket.ts";
+import { SystemError } from "../../src/os/system-error.ts";
+import { connectTcp } from "../../src/os/tcp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { KillSwitch, type KillSwitchOptions, killSwitchTable } from "../../src/tunnel/kill-switch.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { awaitReadable } from "./datagrams.ts";
@@ -82,6 +87,29 @@ test("nothing leaves outside but what is marked, DHCP and discovery", (t) => {
   assert.ok(!home.namespace.run(() => KillSwitch.remove(name)), "there was a second one");
 });
 
+test("warren's own questions pass, over UDP and TCP, and nobody else's do", (t) => {
+  if (!requireNamespaces(t)) return;
+  using network = new SmallNetwork();
+  const { home, router } = network;
+  using outside = captureAt(router, "inside");
+  install(home);
+  const server = Endpoint.parse("10.2.0.2:53");
+  for (const own of [0, mark]) {
+    using socket = home.namespace.run(() => QuerySocket.open(server, own));
+    try {
+      socket.send(new TextEncoder().encode("question"));
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // the kill switch has refused it
+    }
+    libc.close(home.namespace.run(() => connectTcp(server, own)));
+  }
+  const protocols = outside.drainPackets().flatMap(({ bytes, outgoing, protocol }) => {
+    const isToServer = protocol === 0x0800 && !outgoing && bytes.subarray(16, 20).join(".") === "10.2.0.2";
+    return isToServer ? bytes[9] : [];
+  });
+  assert.deepEqual(protocols, [17, 6], "one of each: those with the mark");
+});
+
 test("neighbours are found, and routers, although the kernel knew nobody before", (t) => {
   if (!requireNamespaces(t)) return;
   using network = new SmallNetwork();
@@ -95,8 +123,8 @@ test("neighbours are found, and routers, although the kernel knew nobody before"
   const types = new Set<number>();
   while (!(types.has(133) && types.has(135) && types.has(143))) {
     awaitReadable(outside.fd);
-    for (const { bytes, protocol } of outside.drainPackets()) {
-      if (protocol !== 0x86dd) continue;
+    for (const { bytes, protocol, outgoing } of outside.drainPackets()) {
+      if (protocol !== 0x86dd || outgoing) continue;
       const isMld = bytes[6] === 0; // behind a hop-by-hop header of 8 bytes
       types.add(bytes[isMld ? 48 : 40]);
     }
@@ -139,7 +167,7 @@ test("the local network is open by choice only, and never for what the tunnel ha
     textsIn(outside),
     ["10.1.0.1 9", "fd01::1 9", "10.2.0.2 9", "10.8.0.1 9", "fd08::1 9", "10.1.0.1 53"].map((text) => `to ${text}`),
   );
-  const inside = ["10.8.0.2/24", "fd08::2/64", "0.0.0.0/0", "::/0", "8.0.0.0/7"].map(Cidr.parse);
+  const inside = ["10.8.0.2/24", "fd08::2/64", "0.0.0.0/0", "::/0", "10.0.0.0/7"].map(Cidr.parse);
   install(home, { lan: true, inside, hasResolvers: true });
   sendAll(home, attempts);
   assert.deepEqual(textsIn(outside), ["to 10.1.0.1 9", "to fd01::1 9", "to 10.2.0.2 9"]);
@@ -173,7 +201,7 @@ const flood = `
   }
   console.log("flooding");`;
 
-test("one that is there is replaced without ever being open", { timeout: 60_000 }, async (t) => {
+test("one that is there is replaced without ever being open", { timeout: 240_000 }, async (t) => {
   if (!requireNamespaces(t)) return;
   using network = new SmallNetwork();
   const { router } = network;
@@ -238,7 +266,9 @@ test("the table is as nft(8) shows it", async (t) => {
   machine.namespace.run(() =>
     KillSwitch.install(name, { mark, lan: true, inside: [Cidr.parse("10.8.0.2/24")], hasResolvers: true }),
   );
-  const rules = (await machine.run("nft", "--numeric", "list", "ruleset")).split("\n").map((line) => line.trim());
+  const rules = (await machine.run("nft", "--numeric", "list", "ruleset"))
+    .split("\n")
+    .map((line) => line.replace(/#.*/, "").trim()); // nft names the process that holds it
   const refused = "counter packets 0 bytes 0 reject with icmpx 3";
   for (const expected of [
     `table inet warren-kill-switch-${name} {`,

@@ -7,12 +7,14 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { LabRecord } from "../../src/lab/record.ts";
+import type { LabRecord, StepRecord } from "../../src/lab/record.ts";
 
 export const main: string = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const documentation = readFileSync(new URL("../../docs/lab.md", import.meta.url), "utf8");
 const markVariable = "WARREN_TEST_MARK";
 
 export const asNobody: readonly string[] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
@@ -30,6 +32,8 @@ export interface LabProcess {
   readonly child: ChildProcess;
   readonly mark: string;
   readonly ended: Promise<{ readonly status: number | null; readonly output: string; readonly errors: string }>;
+  /** What it has printed so far. */
+  output(): string;
   /** Resolves when this has been printed. */
   says(text: string): Promise<void>;
   /** Resolves when no process of it is left; the kernel tells nobody but a parent, so this looks. */
@@ -40,19 +44,21 @@ export interface LabSurroundings {
   /** A command that runs a command. */
   readonly prefix?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** What standard input is; empty unless said otherwise. */
+  readonly input?: "ignore" | "pipe";
   /** A descriptor for standard output. */
   readonly output?: number | "pipe";
 }
 
 export function lab(
   parameters: readonly string[],
-  { prefix = [], env = {}, output: target = "pipe" }: LabSurroundings = {},
+  { prefix = [], env = {}, input = "ignore", output: target = "pipe" }: LabSurroundings = {},
 ): LabProcess {
   const mark = randomUUID();
   const [file, ...rest] = [...prefix, process.execPath, main, "lab", ...parameters];
   const child = spawn(file, rest, {
-    env: { ...process.env, ...env, [markVariable]: mark },
-    stdio: ["ignore", target, "pipe"],
+    env: { ...process.env, NODE: process.execPath, ...env, [markVariable]: mark },
+    stdio: [input, target, "pipe"],
   });
   let output = "";
   let errors = "";
@@ -67,6 +73,7 @@ export function lab(
     child,
     mark,
     ended,
+    output: () => output,
     async says(text) {
       while (!output.includes(text)) {
         assert(child.stdout !== null && child.exitCode === null && child.signalCode === null, `it ended: ${errors}`);
@@ -81,6 +88,38 @@ export function lab(
       assert.deepEqual(left, [], "processes of this lab are left");
     },
   };
+}
+
+/** Runs a stage to its end, every step of it verified, and returns its record. */
+export async function verified(parameters: readonly string[], prefix: readonly string[] = []): Promise<LabRecord> {
+  const { status, output, errors } = await lab(["--json", ...parameters], { prefix }).ended;
+  assert.deepEqual({ status, errors }, { status: 0, errors: "" });
+  const record: LabRecord = JSON.parse(output);
+  assert.equal(record.ok, true);
+  const share = Math.max(1, loadavg()[0] / availableParallelism()); // of the machine, there may be less than all
+  for (const step of record.steps) checkDocumented(record.stage, step);
+  assert(record.milliseconds < 15_000 * share, `${record.milliseconds} ms`);
+  return record;
+}
+
+/** Every field of a step's detail is named in docs/lab.md, in a row about a step of this name. */
+function checkDocumented(stage: string, { name, ...step }: StepRecord): void {
+  assert(step.ok);
+  const rows = documentation
+    .split("\n")
+    .filter((line) => line.startsWith("|") && line.split("|")[1].includes(`\`${name}\``))
+    .join("\n");
+  for (const field of Object.keys(step.detail as object))
+    assert(rows.includes(`\`${field}\``), `docs/lab.md names ${field} of ${name} in ${stage}`);
+}
+
+/** Runs a stage that must fail, and returns the one line with which it does. */
+export async function failure(parameters: readonly string[]): Promise<string> {
+  const { status, output, errors } = await lab(["--json", ...parameters]).ended;
+  assert.equal(status, 1);
+  assert.equal(JSON.parse(output).ok, false);
+  assert.match(errors, /^warren: the lab's step [^\n]+\n$/);
+  return errors;
 }
 
 export function processesMarked(mark: string): string[] {

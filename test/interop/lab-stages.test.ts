@@ -2,31 +2,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LabRecord } from "../../src/lab/record.ts";
+import type { ClassicSteps } from "../../src/lab/stages/classic-account.ts";
+import type { PrefixSteps } from "../../src/lab/stages/prefix-account.ts";
 import type { TunSteps } from "../../src/lab/stages/tun-account.ts";
 import { requireThat } from "../requirements.ts";
-import { asNobody, canBeNobody, canUnshare, detailsOf, lab } from "./lab-process.ts";
+import { asNobody, canBeNobody, canUnshare, detailsOf, failure, lab, verified } from "./lab-process.ts";
 
 const timeout = 300_000; // for all of them, on one slow CPU
 const skip = process.env.WARREN_REQUIRE_PEERS !== "1" && !canUnshare() && "namespaces cannot be made here";
-
-/** Runs a stage to its end, every step of it verified, and returns its record. */
-async function verified(parameters: readonly string[], prefix: readonly string[] = []): Promise<LabRecord> {
-  const { status, output, errors } = await lab(["--json", ...parameters], { prefix }).ended;
-  assert.deepEqual({ status, errors }, { status: 0, errors: "" });
-  const record: LabRecord = JSON.parse(output);
-  assert.equal(record.ok, true);
-  assert(record.milliseconds < 15_000, `${record.milliseconds} ms`);
-  return record;
-}
-
-/** Runs a stage that must fail, and returns the one line with which it does. */
-async function failure(parameters: readonly string[]): Promise<string> {
-  const { status, output, errors } = await lab(["--json", ...parameters]).ended;
-  assert.equal(status, 1);
-  assert.equal(JSON.parse(output).ok, false);
-  assert.match(errors, /^warren: the lab's step [^\n]+\n$/);
-  return errors;
-}
 
 describe("the lab's stages", { concurrency: 2, timeout, skip }, () => {
   test("a stage that there is not is wrong usage, and those that there are come with it", async () => {
@@ -64,6 +47,43 @@ describe("the lab's stages", { concurrency: 2, timeout, skip }, () => {
     assert.match(output, /^ {8} 8 {2}40 +IPv4 time to live +64$/m);
     assert.match(output, /says: 64 bytes from 8\.8\.8\.8: icmp_seq=1/);
   });
+
+  for (const { who, prefix } of [
+    { who: "root", prefix: [] },
+    { who: "an ordinary user", prefix: asNobody },
+  ]) {
+    test(`prefix: one address goes through the tunnel and its neighbour does not, for ${who}`, async (t) => {
+      if (prefix === asNobody && !requireThat(t, canBeNobody(t), "it needs root and setpriv")) return;
+      checkPrefix(await verified(["--stage", "prefix"], prefix));
+    });
+  }
+
+  test("prefix: without its route 8.8.8.8 is one of the neighbours", async () => {
+    assert.match(
+      await failure(["--stage", "prefix", "--break", "route"]),
+      /step choice failed: .*length 32 by wg0 for 8\.8\.8\.8, but it chooses 8\.0\.0\.0\/8 by eth0$/m,
+    );
+  });
+
+  test("classic: the seed's VPN works, says the seed's lines, and is read by whoever is on the way", async () => {
+    checkClassic(await verified(["--stage", "classic"]));
+  });
+
+  test("classic: by an ordinary user", async (t) => {
+    if (!requireThat(t, canBeNobody(t), "it needs root, setpriv, and a checkout that others may read")) return;
+    const record = await verified(["--stage", "classic"], asNobody);
+    assert.equal(record.privilege, "user");
+    checkClassic(record);
+  });
+
+  for (const [part, seen] of [
+    ["nat", /step nat failed: .* but they come from 10\.8\.0\.2$/m],
+    ["route", /step route failed: .* but the kernel chooses 0\.0\.0\.0\/0 by eth0$/m],
+  ] as const) {
+    test(`classic: --break ${part} makes the step ${part} fail`, async () => {
+      assert.match(await failure(["--stage", "classic", "--break", part]), seen);
+    });
+  }
 });
 
 function checkTun(record: LabRecord): void {
@@ -92,4 +112,56 @@ function checkTun(record: LabRecord): void {
     assert.equal(reply.changes.length, 4, reply.changes.join());
   }
   assert.equal(detail("close").gone, "tun0");
+}
+
+function checkClassic(record: LabRecord): void {
+  const detail = detailsOf<ClassicSteps>(record);
+  assert.match(detail("server").said.join("\n"), /tun0 is up, listening on TCP 203\.0\.113\.10:5555/);
+  assert.match(detail("client").said.join("\n"), /XOR with 0x42 hides nothing/);
+  const chosen = detail("route").routes.filter(({ chosenFor }) => chosenFor !== null);
+  assert.deepEqual(
+    chosen.map(({ destination, device }) => `${destination} ${device}`),
+    ["8.8.8.8/32 tun0"],
+  );
+  assert.equal(detail("ping").run.replies.length, 3);
+  assert.deepEqual([...new Set(detail("lines").client)].sort(), [
+    "[SERVER→TUN] Received 84 bytes, decrypting...",
+    "[TUN→SERVER] Read 84 bytes from TUN, encrypting...",
+  ]);
+  assert.deepEqual([...new Set(detail("lines").server)].sort(), [
+    "[CLIENT→TUN] Received 84 bytes, decrypting...",
+    "[TUN→CLIENT] Read 84 bytes from TUN, encrypting...",
+  ]);
+  assert.deepEqual(detail("nat"), { inTunnel: "10.8.0.2", atDestination: "203.0.113.10" });
+  assert.deepEqual(detail("key"), { captured: 0x07, known: 0x45, key: 0x42 });
+  assert.equal(detail("eavesdropper").showingPayload, 0);
+  const { packets, fromDevice, fields } = detail("plaintext");
+  assert(fromDevice >= 3 && packets >= fromDevice);
+  assert.equal(fields.find(({ name }) => name === "destination")?.value, "8.8.8.8");
+}
+
+function checkPrefix(record: LabRecord): void {
+  const detail = detailsOf<PrefixSteps>(record);
+  assert.deepEqual(detail("table").matching.toSorted(), ["0.0.0.0/0", "8.0.0.0/8", "8.8.8.8/32"]);
+  const chosen = (name: "choice" | "without" | "again") =>
+    detail(name).answers.map(({ asked, destination, prefix, device }) => `${asked} ${destination} ${prefix} ${device}`);
+  const others = [
+    "8.8.4.4 8.0.0.0/8 8 eth0",
+    "2001:4860:4860::8844 2001:4860::/32 32 eth0",
+    "203.0.113.10 0.0.0.0/0 0 eth0",
+    "2001:db8:2::10 ::/0 0 eth0",
+  ];
+  const narrow = ["8.8.8.8 8.8.8.8/32 32 wg0", "2001:4860:4860::8888 2001:4860:4860::8888/128 128 wg0"];
+  const wide = ["8.8.8.8 8.0.0.0/8 8 eth0", "2001:4860:4860::8888 2001:4860::/32 32 eth0"];
+  assert.deepEqual(chosen("choice"), [...narrow, ...others]);
+  assert.deepEqual(chosen("without"), [...wide, ...others]);
+  assert.deepEqual(chosen("again"), chosen("choice"));
+  const paths = (name: "paths" | "without") =>
+    detail(name).paths.map(({ inTunnel, outside, seenFrom, replies }) => [inTunnel, outside, seenFrom, replies]);
+  const beside = [
+    [0, 2, "198.51.100.2", 2],
+    [0, 2, "2001:db8:1::2", 2],
+  ];
+  assert.deepEqual(paths("paths"), [[2, 0, "203.0.113.10", 2], [2, 0, "2001:db8:2::10", 2], ...beside]);
+  assert.deepEqual(paths("without"), [...beside, ...beside]);
 }

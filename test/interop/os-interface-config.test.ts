@@ -222,3 +222,23 @@ test("a watched link tells of its changes and of its end, and of nothing else", 
     { kind: "deleted" },
   ]);
 });
+
+test("the kernel says what it would do with a packet that came in", (t) => {
+  if (!requireNamespaces(t)) return;
+  using network = new SmallNetwork();
+  const { router } = network;
+  const inside = router.indexOf("inside");
+  const ask = (to: string, from: string) =>
+    router.config.routes.lookupIncoming(IpAddress.parse(to), IpAddress.parse(from), inside);
+  for (const [there, from, own, prefix, bits] of [
+    ["10.2.0.2", "10.1.0.2", "10.1.0.1", "10.2.0.0/24", 32],
+    ["fd02::2", "fd01::2", "fd01::1", "fd02::/64", 128],
+  ] as const) {
+    const forwarded = ask(there, from);
+    assert.deepEqual([forwarded?.destination.toString(), forwarded?.device], [prefix, router.indexOf("outside")]);
+    const delivered = ask(own, from);
+    assert.deepEqual([delivered?.kind, delivered?.destination.toString()], ["local", `${own}/${bits}`]);
+  }
+  assert.equal(ask("8.8.8.8", "10.1.0.2"), undefined, "it has no route there");
+  assert.equal(ask("10.2.0.2", "127.0.0.1"), undefined, "nobody else is 127.0.0.1");
+});

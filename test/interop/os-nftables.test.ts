@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { release } from "node:os";
 import { test } from "node:test";
 import { Cidr, Endpoint } from "../../src/base/address.ts";
 import { VpnError } from "../../src/base/errors.ts";
-import { gatewayTable, InstalledTable } from "../../src/os/nftables.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
+import { gatewayTable, InstalledTable, LastingTable } from "../../src/os/nftables.ts";
 import type { TableLayout } from "../../src/os/nftables-message.ts";
 import { Action, Match } from "../../src/os/nftables-rule.ts";
 import { PacketSocket } from "../../src/os/packet-socket.ts";
-import { openUdpSockets, sendDatagram, type UdpSockets } from "../../src/os/udp-socket.ts";
+import { openUdpSockets, type UdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { isQuiet, receiveDatagram } from "./datagrams.ts";
+import { Machine } from "./machine.ts";
 import { type Host, SmallNetwork } from "./small-network.ts";
 
 const port = 7000;
@@ -147,4 +150,49 @@ test("a rule that the kernel refuses leaves no part of the table", (t) => {
   );
   using table = install(network.router, { name: "warren", chains: [] });
   assert.equal(table.name, "warren");
+});
+
+/** Installs the table "lasting" in a process of its own and says so, then waits to be killed. */
+const nftables = new URL("../../src/os/nftables.ts", import.meta.url).href;
+const installElsewhere = `
+  import { LastingTable } from ${JSON.stringify(nftables)};
+  LastingTable.install({ name: "lasting", chains: [] });
+  console.log("installed");
+  setInterval(() => undefined, 1000);`;
+
+test("a lasting table is its process's alone, outlasts it, and is then taken over", async (t) => {
+  if (!requireNamespaces(t) || requireProgram(t, "nft", "nftables") === undefined) return;
+  using machine = new Machine();
+  const list = () => machine.run("nft", "list", "ruleset");
+  const table = { name: "lasting", chains: [] };
+  const install = () => machine.namespace.run(() => LastingTable.install(table));
+  const other = machine.start([process.execPath, "--input-type=module", "-e", installElsewhere]);
+  await other.line(/installed/);
+  const [major, minor] = release().split(".").map(Number);
+  const isHeld = major > 6 || (major === 6 && minor >= 9);
+  await machine.run("nft", "flush", "ruleset");
+  assert.equal(/table inet lasting/.test(await list()), isHeld, "somebody else has flushed it");
+  if (isHeld) assert.throws(install, (error) => error instanceof VpnError && error.code === "name-taken");
+  other.kill("SIGKILL");
+  await other.outcome;
+  assert.equal(/table inet lasting/.test(await list()), isHeld);
+  install();
+  install(); // this process may, as often as it likes
+  await machine.run("nft", "flush", "ruleset");
+  assert.equal(/table inet lasting/.test(await list()), isHeld);
+  assert.equal(
+    machine.namespace.run(() => LastingTable.remove("lasting")),
+    isHeld,
+  );
+  assert.equal(await list(), "");
+});
+
+test("without the kernel's help a lasting table outlasts its process as well", async (t) => {
+  if (!requireNamespaces(t) || requireProgram(t, "nft", "nftables") === undefined) return;
+  using machine = new Machine();
+  const table = { name: "lasting", chains: [] };
+  for (let times = 0; times < 2; times++) machine.namespace.run(() => LastingTable.installUnheld(table));
+  assert.match(await machine.run("nft", "list", "ruleset"), /table inet lasting/);
+  assert.ok(machine.namespace.run(() => LastingTable.remove("lasting")));
+  assert.equal(await machine.run("nft", "list", "ruleset"), "");
 });

@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Endpoint } from "../../src/base/address.ts";
 import { VpnError } from "../../src/base/errors.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
+import { everyPacket, udpPackets } from "../../src/os/packet-filter.ts";
 import { type CapturedPacket, PacketSocket } from "../../src/os/packet-socket.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces } from "../requirements.ts";
 import { receiveDatagram } from "./datagrams.ts";
 import { SmallNetwork } from "./small-network.ts";
@@ -105,4 +107,55 @@ test("an interface may be down or go away, and one that never was is an error", 
     () => home.namespace.run(() => PacketSocket.open({ device })),
     (error) => error instanceof VpnError && error.code === "not-available" && /ENODEV/.test(error.message),
   );
+});
+
+test("a filter takes what is on its port, over IPv4 and IPv6, and cuts it", (t) => {
+  if (!requireNamespaces(t)) return;
+  using network = new SmallNetwork();
+  const { home, router } = network;
+  const device = home.indexOf("eth0");
+  using all = home.namespace.run(() => PacketSocket.open({ device, filter: everyPacket(24) }));
+  using ours = home.namespace.run(() => PacketSocket.open({ device, filter: udpPackets(server.port, 60) }));
+  using client = home.namespace.run(() => openUdpSockets({ port: 0 }));
+  using service = router.namespace.run(() => openUdpSockets({ port: server.port }));
+  using other = router.namespace.run(() => openUdpSockets({ port: server.port + 1 }));
+  const question = new TextEncoder().encode("a question of more than sixty bytes, headers included".padEnd(100));
+  const v6 = Endpoint.parse(`[fd01::1]:${server.port}`);
+  for (const to of [server, v6, Endpoint.parse(`10.1.0.1:${server.port + 1}`)]) sendDatagram(client, question, to);
+  const { source } = receiveDatagram(service.v4);
+  receiveDatagram(service.v6 ?? assert.fail());
+  receiveDatagram(other.v4);
+  sendDatagram(service, question, source ?? assert.fail());
+  receiveDatagram(client.v4);
+  const seen = ours.drainPackets().map(({ bytes, outgoing }) => [bytes[0] >> 4, bytes.length, outgoing]);
+  assert.deepEqual(seen, [
+    [4, 60, true],
+    [6, 60, true],
+    [4, 60, false],
+  ]);
+  assert.ok(all.drainPackets().every(({ bytes }) => bytes.length <= 24));
+});
+
+test("a capture that is asked for times gives them, and counts what it took and dropped", (t) => {
+  if (!requireNamespaces(t)) return;
+  using network = new SmallNetwork();
+  const { home, router } = network;
+  const device = home.indexOf("eth0");
+  const filter = udpPackets(server.port, 2000);
+  using capture = home.namespace.run(() => PacketSocket.open({ device, filter, times: true, bufferBytes: 16_384 }));
+  using client = home.namespace.run(() => openUdpSockets({ port: 0 }));
+  using service = router.namespace.run(() => openUdpSockets({ port: server.port }));
+  const before = Date.now();
+  for (let i = 0; i < 100; i++) {
+    sendDatagram(client, new Uint8Array(1000), server);
+    receiveDatagram(service.v4);
+  }
+  const after = Date.now();
+  const [first, second, ...rest] = capture.drainPackets(2);
+  assert.equal(rest.length, 0, "no more than were asked for");
+  const [a, b] = [first, second].map(({ time }) => 1000 * (time?.seconds ?? 0) + (time?.nanoseconds ?? 0) / 1e6);
+  assert.ok(before - 1 <= a && a < b && b <= after + 1, `${before} ${a} ${b} ${after}`);
+  const kept = 2 + capture.drainPackets().length;
+  assert.deepEqual(capture.statistics(), { taken: 100, dropped: 100 - kept });
+  assert.ok(kept < 100, "more than the buffer had room for");
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { Cidr, IpAddress } from "../../src/base/address.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
 import { PacketSocket } from "../../src/os/packet-socket.ts";
-import { openUdpSockets, sendDatagram } from "../../src/os/udp-socket.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { Data, Initiation } from "../../src/wireguard/messages.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { isQuiet } from "./datagrams.ts";

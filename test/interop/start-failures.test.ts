@@ -52,7 +52,7 @@ describe("a tunnel that cannot start says why, and leaves nothing", { concurrenc
 
   onHost("the name is taken", async (host) => {
     const running = await WarrenProcess.start(host, "wg0", config());
-    await refuses(host, up(), /TUNSETIFF for wg0, which another process has, failed with EBUSY: choose another name/);
+    await refuses(host, up(), /wg0 is up already \(process [0-9]+\): end it with `warren down wg0`, or choose another/);
     await refuses(host, up("lo"), /TUNSETIFF for lo, which exists, failed with EINVAL: choose another name/);
     assert.equal((await running.stop()).code, 0);
   });

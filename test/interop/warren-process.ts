@@ -1,6 +1,6 @@
 /** The product's own command in a host: `warren up FILE --foreground --json`, its file handed over on standard input. */
 import { fileURLToPath } from "node:url";
-import type { TunnelStatus } from "../../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../../src/tunnel/tunnel-status.ts";
 import type { Machine, Outcome, Program } from "./machine.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
@@ -14,7 +14,16 @@ export interface WarrenOptions {
   /** More arguments for `warren up`. */
   readonly arguments?: readonly string[];
   readonly nodeArguments?: readonly string[];
+  /** Whether it has a /run/wireguard of its own: else control sockets of all hosts lie in one folder, by name. */
+  readonly ownSockets?: boolean;
 }
+
+/** Runs a command with an empty /run/wireguard of its own. */
+export const withOwnSockets: readonly string[] = [
+  ...["unshare", "--mount", "sh", "-c"],
+  'mkdir -p /run/wireguard && mount -t tmpfs none /run/wireguard && exec "$@"',
+  "sh",
+];
 
 export interface Stopped extends Outcome {
   /** From what ended it to the end of the process. */
@@ -30,13 +39,11 @@ export class WarrenProcess {
 
   /** Brings up an interface from the text of a wg-quick file, and waits until it is ready. */
   static async start(host: Machine, name: string, config: string, options: WarrenOptions = {}): Promise<WarrenProcess> {
-    const program = host.start(
-      warrenCommand(
-        options.nodeArguments ?? [],
-        ...["up", "-", "--name", name, "--foreground", "--json", ...(options.arguments ?? [])],
-      ),
-      config,
+    const command = warrenCommand(
+      options.nodeArguments ?? [],
+      ...["up", "-", "--name", name, "--foreground", "--json", ...(options.arguments ?? [])],
     );
+    const program = host.start([...(options.ownSockets === true ? withOwnSockets : []), ...command], config);
     const { port } = JSON.parse(await program.line(/"event":"ready"/));
     return new WarrenProcess(program, name, port);
   }

@@ -98,6 +98,7 @@ test("a rule comes back from its attributes", () => {
       invert: maybe(fc.constant(true)),
       from: maybe(networkOf(address)),
       to: maybe(networkOf(address)),
+      inputInterface: maybe(fc.constantFrom("lo", "homes")),
       suppressPrefixLength: maybe(fc.nat(128)),
     });
   fc.assert(

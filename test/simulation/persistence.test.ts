@@ -21,6 +21,7 @@ class World {
   /** Addresses at which somebody answers. */
   alive = new Set([home]);
   mayShakeHands = true;
+  wayAfterMove: Way = "eth0";
   isSending = false;
   #receivedAt = start;
   #unansweredSince = 0;
@@ -91,7 +92,7 @@ class World {
         this.done.push(`${second} move to ${action.endpoint}`);
         this.endpoint = action.endpoint;
         this.#isShakingHands = true;
-        this.state.noteWay("peer", "eth0");
+        this.state.noteWay("peer", this.wayAfterMove);
       } else if (this.mayShakeHands) {
         this.done.push(`${second} shake hands`);
         this.#isShakingHands = true;
@@ -117,6 +118,27 @@ test("a server that moves is found within twelve seconds of its silence", () => 
   world.alive = new Set(["192.0.2.9"]);
   world.zone = ["192.0.2.9"];
   assert.deepEqual(world.run(60), ["17 look up vpn.example.org", "17 move to 192.0.2.9:51820"]);
+});
+
+test("that another way leads to where it has moved is no reason for a second handshake", () => {
+  const world = new World();
+  world.isSending = true;
+  world.alive = new Set(["192.0.2.9"]);
+  world.zone = ["192.0.2.9"];
+  world.wayAfterMove = "wlan0";
+  assert.deepEqual(world.run(60), ["12 look up vpn.example.org", "12 move to 192.0.2.9:51820"]);
+});
+
+test("an answer between two looks ends a silence, although data waits again by the next", () => {
+  const state = new PersistenceState([{ key: "peer", host }]);
+  const seen = { endpoint: undefined, receivedAt: start, unansweredSince: start + 1, isShakingHands: false };
+  state.observe(start + 10_000, "peer", seen);
+  state.observe(start + 11_500, "peer", { ...seen, receivedAt: start + 10_500, unansweredSince: start + 11_000 });
+  assert.deepEqual(state.drain(), []);
+  state.observe(start + 21_900, "peer", { ...seen, receivedAt: start + 10_500, unansweredSince: start + 11_000 });
+  assert.deepEqual(state.drain(), []);
+  state.observe(start + 22_000, "peer", { ...seen, receivedAt: start + 10_500, unansweredSince: start + 11_000 });
+  assert.equal(state.drain().length, 1);
 });
 
 test("the silence of a server that does not move is asked about ever more rarely", () => {

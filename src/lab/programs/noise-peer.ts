@@ -41,7 +41,7 @@ socket.on("message", (message) => heard(message));
 
 for (const act of input.script) {
   if (act.kind === "handshake") await handshake();
-  else await ping(peer.sessions[act.session]);
+  else await ping(act.session);
 }
 socket.close();
 
@@ -68,7 +68,12 @@ async function handshake(): Promise<void> {
   });
 }
 
-async function ping(session: OwnSession): Promise<void> {
+async function ping(which: number): Promise<void> {
+  const session: OwnSession | undefined = peer.sessions[which];
+  if (session === undefined) {
+    console.error(`there is no session ${which + 1}: its handshake was not answered`);
+    process.exit(1);
+  }
   const [source, destination] = [input.source, input.destination].map(IpAddress.parse);
   sequence++;
   const request = makeEchoRequest(source, destination, sequence, Uint8Array.from(randomBytes(payloadLength)));

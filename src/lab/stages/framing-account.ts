@@ -62,7 +62,7 @@ export const framingAccounts: StagePlan<FramingSteps>["accounts"] = {
     summary: `warren's reader finds ${packets} packets in the same ${bytes} bytes, and ${rest} bytes of one not yet whole`,
   }),
   warren: ({ times, ...stream }) => ({
-    summary: `two warrens with that reader, the same bytes on the wire: ${inWords(stream)}, ${times} times as fast`,
+    summary: `two warrens with that reader: ${inWords(stream)}, ${times} times as fast`,
   }),
 };
 

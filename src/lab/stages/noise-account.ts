@@ -33,8 +33,8 @@ export type NoiseSteps = {
   handshake: { readonly milliseconds: number; readonly localIndex: number; readonly remoteIndex: number };
   initiation: SeenMessage;
   response: SeenMessage;
-  data: SeenMessage;
   transcript: { readonly rows: readonly TranscriptRow[] };
+  data: SeenMessage;
   opened: { readonly clientKey: string; readonly timestamp: string; readonly agoMs: number };
   eavesdropper: {
     readonly messages: number;

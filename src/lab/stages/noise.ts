@@ -3,12 +3,11 @@
  * field by field; what both sides compute along; what the server learns from it, what somebody on the way does, and what
  * is different when the same two do it again.
  *
- *   server → handshake → initiation → response → data → transcript → opened → eavesdropper → again
+ *   server → handshake → initiation → response → transcript → data → opened → eavesdropper → again
  */
 import { IpAddress } from "../../base/address.ts";
 import type { PrivateKey, PublicKey } from "../../base/keys.ts";
 import { native } from "../../crypto/native.ts";
-import { Protocol, readUint16, Udp } from "../../packet/ip.ts";
 import { parseConfigFile } from "../../tunnel/config-file.ts";
 import { CookieChecker } from "../../wireguard/cookies.ts";
 import { authenticateInitiation, openInitiation } from "../../wireguard/handshake.ts";
@@ -17,10 +16,11 @@ import type { Capture } from "../capture.ts";
 import { type Journal, verify } from "../journal.ts";
 import { messageFields, readStamp } from "../message-fields.ts";
 import { type ActResult, runNoisePeer } from "../noise-peer-run.ts";
-import { countContaining, summarisePacket } from "../packet-summary.ts";
+import { countContaining } from "../packet-summary.ts";
 import { defineStage, type Stage } from "../stage.ts";
-import { address, drawing, topology, tunnelPort } from "../topology.ts";
+import { address, drawing, topology } from "../topology.ts";
 import { makeTunnelConfigs, type TunnelConfigs } from "../tunnel-config.ts";
+import { seenMessages, type WireMessage } from "../wire-message.ts";
 import type { Workbench } from "../workbench.ts";
 import { type NoiseSteps, noiseAccounts, type SeenMessage, type TranscriptRow } from "./noise-account.ts";
 
@@ -55,27 +55,20 @@ async function run(bench: Workbench, journal: Journal<NoiseSteps>): Promise<void
 
   const since = performance.now();
   const acts = [{ kind: "handshake" }, { kind: "ping", session: 0 }, { kind: "handshake" }] as const;
-  const results = await runNoisePeer(bench, configs.client, acts);
+  const results = await journal.prepare("handshake", () => runNoisePeer(bench, configs.client, acts), since);
   await journal.step("handshake", () => describeHandshake(results), since);
   const messages = seenMessages(wire);
-  const [first, second] = ofType(messages, Initiation.type, 2);
-  const [response] = ofType(messages, Response.type, 2);
-  const [data] = ofType(messages, Data.type, 1);
+  const [first, second] = await journal.prepare("initiation", () => ofType(messages, Initiation.type, 2));
+  const [response] = await journal.prepare("response", () => ofType(messages, Response.type, 2));
+  const [data] = await journal.prepare("data", () => ofType(messages, Data.type, 1));
   await journal.step("initiation", () => describeMessage(first));
   await journal.step("response", () => describeMessage(response));
-  await journal.step("data", () => describeMessage(data));
   await journal.step("transcript", () => describeTranscript(results[0]));
+  await journal.step("data", () => describeMessage(data));
   const keys = keysOf(configs);
   await journal.step("opened", () => openAsServer(first.message, keys));
   await journal.step("eavesdropper", () => eavesdrop(wire, messages, keys));
   await journal.step("again", () => compareInitiations(first.message, second.message));
-}
-
-/** A WireGuard message with the addresses it went between. */
-interface WireMessage {
-  readonly source: string;
-  readonly destination: string;
-  readonly message: Uint8Array;
 }
 
 interface Keys {
@@ -89,18 +82,6 @@ function keysOf(configs: TunnelConfigs): Keys {
   const { privateKey } = own.interface;
   verify(privateKey !== undefined, "a private key of the server's", "there is none");
   return { serverPrivate: privateKey, server: other.peers[0].publicKey, client: own.peers[0].publicKey };
-}
-
-function seenMessages(wire: Capture): WireMessage[] {
-  return wire.drain().flatMap(({ bytes }): WireMessage[] => {
-    const summary = summarisePacket(bytes);
-    if (summary === undefined || summary.protocol !== Protocol.udp) return [];
-    const { source, destination, body } = summary;
-    const ports = [readUint16(body, Udp.sourcePort), readUint16(body, Udp.destinationPort)];
-    if (!ports.includes(tunnelPort)) return [];
-    const message = body.subarray(Udp.size, readUint16(body, Udp.length));
-    return [{ source: `${source}:${ports[0]}`, destination: `${destination}:${ports[1]}`, message }];
-  });
 }
 
 function ofType(messages: readonly WireMessage[], type: number, count: number): WireMessage[] {

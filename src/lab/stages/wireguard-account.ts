@@ -1,20 +1,17 @@
 /** The steps of the stage `wireguard` for a reader. Pure. */
 import type { PingRun, TunnelStart } from "../record.ts";
 import { highlightMark, type StagePlan } from "../stage.ts";
-import type { WireguardSteps } from "./wireguard-record.ts";
+import type { RouteEntry, WireguardSteps } from "./wireguard-record.ts";
 
 export const wireguardAccounts: StagePlan<WireguardSteps>["accounts"] = {
   direct: ({ ping, seenFrom }) => ({
     summary: `without a tunnel ${ping.destination} answers too, and sees the home router: ${seenFrom}`,
   }),
-  server: (start) => ({ summary: `${tunnel(start)}, forwards, NAT44 and NAT66` }),
-  client: (start) => ({ summary: tunnel(start) }),
+  server: (start) => ({ summary: `${tunnelLine(start)}, forwards, NAT44 and NAT66` }),
+  client: (start) => ({ summary: tunnelLine(start) }),
   route: ({ routes }) => ({
     summary: "the client's routing table, and what its kernel chooses",
-    evidence: routes.map(({ destination, via, device, chosenFor }) => {
-      const chosen = chosenFor === null ? "" : `  ${highlightMark} chosen`;
-      return `${destination.padEnd(26)} ${(via === null ? "" : `via ${via}`).padEnd(21)} dev ${device.padEnd(4)}${chosen}`.trimEnd();
-    }),
+    evidence: routes.map(routeLine),
   }),
   handshake: ({ initiationBytes, responseBytes }) => ({
     summary: `initiation of ${initiationBytes} bytes, response of ${responseBytes}, first data message`,
@@ -27,7 +24,7 @@ export const wireguardAccounts: StagePlan<WireguardSteps>["accounts"] = {
   }),
   ping: ({ runs }) => ({
     summary: `an unmodified program in the client: ${runs[0]?.program}`,
-    evidence: runs.flatMap(replies),
+    evidence: runs.flatMap(replyLines),
   }),
   dns: ({ answers }) => ({
     summary: "another, Node's own resolver, asks through the tunnel",
@@ -53,11 +50,20 @@ export const wireguardAccounts: StagePlan<WireguardSteps>["accounts"] = {
   }),
 };
 
-function tunnel({ addresses, port, mtu, aead, readyMs }: TunnelStart): string {
+/** A tunnel that is ready. */
+export function tunnelLine({ addresses, port, mtu, aead, readyMs }: TunnelStart): string {
   return `wg0 ${addresses.join(", ")}; UDP ${port}, MTU ${mtu}, cipher ${aead}, ready in ${readyMs} ms`;
 }
 
-function replies({ replies: all }: PingRun): string[] {
+/** A line of a routing table. */
+export function routeLine({ destination, via, device, chosenFor }: RouteEntry): string {
+  const chosen = chosenFor === null ? "" : `  ${highlightMark} chosen`;
+  const gateway = via === null ? "" : `via ${via}`;
+  return `${destination.padEnd(26)} ${gateway.padEnd(21)} dev ${device.padEnd(4)}${chosen}`.trimEnd();
+}
+
+/** The lines of a program that pings. */
+export function replyLines({ replies: all }: PingRun): string[] {
   return all.map(
     ({ bytes, from, sequence, milliseconds }) =>
       `${bytes} bytes from ${from}: icmp_seq=${sequence} time=${milliseconds} ms`,

@@ -3,13 +3,16 @@
  * the way who can read them.
  *
  *   direct → server → client → route → handshake → forward → nat → ping → dns → eavesdropper → throughput
+ *
+ * With `--trace` one ping is followed instead of what comes after the handshake, with `--shell` there is a shell.
  */
 import { Cidr } from "../../base/address.ts";
+import { wireguardCarrier } from "../carriers.ts";
 import { checkSecrecy } from "../eavesdropping.ts";
 import { checkHandshake } from "../handshake-check.ts";
 import type { Host } from "../host.ts";
 import { type Journal, verify } from "../journal.ts";
-import { ownProgram, type Program } from "../program.ts";
+import { listening, startNameServer } from "../name-server.ts";
 import {
   checkAnswers,
   checkForwarding,
@@ -19,27 +22,31 @@ import {
   requestsTo,
 } from "../reachability.ts";
 import { checkRoutes } from "../routing.ts";
+import { openShell } from "../shell.ts";
+import { type ShellSteps, shellAccounts } from "../shell-account.ts";
 import { defineStage, type Stage } from "../stage.ts";
 import { measureThroughput, startSink } from "../throughput.ts";
-import { address, drawing, topology, tunnelDevice } from "../topology.ts";
+import { address, drawing, topology, tunnelDevice, tunnelPort } from "../topology.ts";
+import { tracePing } from "../trace.ts";
+import { traceAccounts } from "../trace-account.ts";
+import type { TraceSteps } from "../trace-record.ts";
 import { makeTunnelConfigs } from "../tunnel-config.ts";
 import type { Workbench } from "../workbench.ts";
 import { wireguardAccounts } from "./wireguard-account.ts";
 import { type WireguardBreakage, type WireguardSteps, wireguardBreakages } from "./wireguard-record.ts";
 
-const startTimeoutMs = 5000;
-
-export const wireguardStage: Stage = defineStage<WireguardSteps>({
+export const wireguardStage: Stage = defineStage<WireguardSteps & TraceSteps & ShellSteps>({
   name: "wireguard",
   description: "A VPN between hosts made on this machine, each a network namespace",
   drawing,
   topology,
   breakages: wireguardBreakages,
-  accounts: wireguardAccounts,
+  modes: ["trace", "shell"],
+  accounts: { ...wireguardAccounts, ...traceAccounts, ...shellAccounts },
   run,
 });
 
-async function run(bench: Workbench, journal: Journal<WireguardSteps>): Promise<void> {
+async function run(bench: Workbench, journal: Journal<WireguardSteps & TraceSteps & ShellSteps>): Promise<void> {
   const broken = bench.broken as WireguardBreakage | undefined;
   const configs = makeTunnelConfigs(broken === "key");
   const hosts = { client: bench.host("client"), server: bench.host("server"), dns: bench.host("dns") };
@@ -65,7 +72,14 @@ async function run(bench: Workbench, journal: Journal<WireguardSteps>): Promise<
 
   await journal.step("route", () => checkRoutes(hosts.client));
   await journal.step("handshake", () => checkHandshake(wire));
-  await nameServer.event("listening", startTimeoutMs);
+  if (bench.mode === "trace") {
+    return tracePing(bench, journal, { device: tunnelDevice, carrier: wireguardCarrier(tunnelPort) });
+  }
+  await listening(nameServer);
+  if (bench.mode === "shell") {
+    await journal.step("shell", () => openShell(bench, { device: tunnelDevice, carrier: `udp port ${tunnelPort}` }));
+    return;
+  }
   const sink = startSink(hosts.dns);
   const since = performance.now();
   const traffic = await makeTraffic(bench);
@@ -76,10 +90,6 @@ async function run(bench: Workbench, journal: Journal<WireguardSteps>): Promise<
   await journal.step("eavesdropper", () => checkSecrecy(wire, stations.client, bench.pattern));
   captures.dispose(); // before they would have to hold every packet of the next step
   await journal.step("throughput", () => measureThroughput(hosts.client, sink));
-}
-
-function startNameServer(dns: Host, silent: boolean): Program {
-  return dns.start(ownProgram("programs/dns-responder", ...address.dns, ...(silent ? ["--silent"] : [])));
 }
 
 /** Without a tunnel the dns host is reached as well, and sees who asks: the home router. */

@@ -42,6 +42,8 @@ export type XorSteps = {
     readonly of: number;
     /** The best of all 256. */
     readonly trials: readonly KeyTrial[];
+    /** Packets under the key whose header checksums are wrong. */
+    readonly unsound: number;
   };
   packets: { readonly count: number; readonly first: readonly InnerPacket[] };
   plaintext: {
@@ -72,12 +74,15 @@ export const xorAccounts: StagePlan<XorSteps>["accounts"] = {
     summary: `the commonest of ${of} bytes`,
     evidence: commonest.map(({ byte, count }) => `${hex(byte)}  ${bar(count / of)} ${percent(count / of)}`),
   }),
-  key: ({ byStatistics, byFirstByte, of, trials }) => ({
+  key: ({ byStatistics, byFirstByte, of, trials, unsound }) => ({
     summary: `${hex(byStatistics)}, by statistics and by the first byte (${hex(byFirstByte)}); of 256 keys tried, the best`,
-    evidence: trials.map(
-      ({ key, packets, explained }) =>
-        `${hex(key)} makes ${packets} packets with right header checksums, ${explained} of ${of} bytes`,
-    ),
+    evidence: [
+      ...trials.map(
+        ({ key, packets, explained }) =>
+          `${hex(key)} makes ${packets} packets with right header checksums, ${explained} of ${of} bytes`,
+      ),
+      ...(unsound === 0 ? [] : [`and ${unsound} with a wrong one, by which two warrens greet each other`]),
+    ],
   }),
   packets: ({ count, first }) => ({
     summary: `${count} packets were inside, the first of them`,

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { yardstickVersion } from "../../../bench/machine.ts";
+import { checkoutVersion, yardstickVersion } from "../../../bench/machine.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 
 /** A program that prints a line, whatever it is asked. */
@@ -41,4 +41,11 @@ for (const [what, line, complaint] of refused) {
 
 test("refuses what cannot be run", () => {
   assert.throws(() => yardstickVersion("/nowhere/wireguard-go"), /^VpnError: cannot run \/nowhere\/wireguard-go/);
+});
+
+test("names this checkout by its commit, and refuses a folder that is none", () => {
+  const here = join(import.meta.dirname, "../../..");
+  assert.match(checkoutVersion(here), /^([0-9a-f]{7,}|of no known commit)(, changed)?$/);
+  const complaint = /^VpnError: \/nowhere is no checkout of warren that can run: it has no bench\/tunnel-program\.ts$/;
+  assert.throws(() => checkoutVersion("/nowhere"), complaint);
 });

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr } from "../../../src/base/address.ts";
+import { Cidr, Endpoint, IpAddress } from "../../../src/base/address.ts";
 import { concatBytes } from "../../../src/base/bytes.ts";
 import { native } from "../../../src/crypto/native.ts";
-import { addressRoom, FromInbound } from "../../../src/dataplane/inbound.ts";
-import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { decodeEndpoint, encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
+import { FromInbound, senderRoom } from "../../../src/dataplane/inbound.ts";
+import { PeerRecord } from "../../../src/dataplane/shared-memory.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
-import type { Keypair } from "../../../src/wireguard/keypair.ts";
-import { Data, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
+import { Keypair } from "../../../src/wireguard/keypair.ts";
+import { Data, readUint32, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
 import { makePacket } from "../../reference/packets.ts";
 import { nonceOf, Workbench } from "./workbench.ts";
 
@@ -17,7 +18,7 @@ const plain = new Uint8Array(10);
 function bench(isInitiator = true): { bench: Workbench; keypair: Keypair; id: number } {
   const bench = new Workbench();
   const id = bench.peers.add();
-  bench.peers.setEndpoint(id, sockaddrOf(bench.remote));
+  bench.peers.setEndpoint(id, encodeEndpoint(bench.remote));
   bench.allowedIps.insert(Cidr.parse("10.8.0.1/32"), id);
   return { bench, keypair: bench.addKeypair(id, { isInitiator }), id };
 }
@@ -141,6 +142,24 @@ test("a keypair ends at its time, on the millisecond", () => {
   assert.deepEqual({ ...bed.memory.drops() }, { "keypair-expired": 1 });
 });
 
+test("a device without virtio headers gives and takes bare packets", () => {
+  using bed = new Workbench(1420, { headerless: 10 });
+  const id = bed.peers.add();
+  bed.peers.setEndpoint(id, encodeEndpoint(bed.remote));
+  for (const inner of ["10.8.0.1/32", "10.8.0.2/32"]) bed.allowedIps.insert(Cidr.parse(inner), id);
+  const keypair = bed.addKeypair(id);
+  const packet = makePacket({ payload: new Uint8Array(41) });
+  bed.toNetwork(seal(keypair, 0, padded(packet)));
+  bed.receive();
+  assert.deepEqual(bed.fromDevice(), [packet]);
+  bed.toDevice(packet, nothing);
+  bed.outbound.batch();
+  const [message] = bed.fromNetwork();
+  const opened = native.open(keypair.sendKey, nonceOf(0), message.subarray(16), nothing);
+  assert.deepEqual(opened?.subarray(0, packet.length), packet);
+  assert.deepEqual(bed.memory.drops(), {});
+});
+
 /** What main is asked, as [kind, first]. */
 function requests(bed: Workbench): [number, number][] {
   const ring = bed.memory.inboundToMain;
@@ -164,7 +183,7 @@ test("main hears of the first message on a responder's keypair, once", () => {
 test("main hears that a peer moved, but not from a forgery", () => {
   const { bench: bed, keypair, id } = bench();
   using _bed = bed;
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(9, 4, 8));
+  bed.peers.setEndpoint(id, encodeEndpoint(Endpoint.parse(`9.9.9.9:${bed.remote.port}`)));
   const forged = seal(keypair, 0, nothing);
   forged[20] ^= 1;
   bed.toNetwork(forged);
@@ -175,12 +194,79 @@ test("main hears that a peer moved, but not from a forgery", () => {
   const ring = bed.memory.inboundToMain;
   assert.ok(ring.next());
   assert.deepEqual([ring.kind, ring.first], [FromInbound.roam, id]);
-  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), sockaddrOf(bed.remote));
+  assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length), encodeEndpoint(bed.remote));
   // The answer to that very message finds the way, before main has heard of it.
   bed.allowedIps.insert(Cidr.parse("10.8.0.2/32"), id);
   bed.toDevice(makePacket({}));
   bed.outbound.batch();
   assert.equal(bed.fromNetwork().length, 1);
+});
+
+test("main hears by which address of ours a peer spoke to us, and how long it stays with that", () => {
+  using bed = new Workbench(1420, { localAddresses: true });
+  const id = bed.peers.add();
+  const keypair = bed.addKeypair(id);
+  const { address, port } = bed.remote;
+  const roamed: string[] = [];
+  const receive = (counter: number) => {
+    bed.toNetwork(seal(keypair, counter, nothing));
+    bed.receive();
+    for (const ring = bed.memory.inboundToMain; ring.next(); ring.release()) {
+      const { local } = decodeEndpoint(bed.memory.bytes.slice(ring.payload, ring.payload + ring.length)) ?? {};
+      roamed.push(`${local?.address} over ${local?.device}`);
+    }
+  };
+  receive(0);
+  receive(1);
+  assert.deepEqual(roamed, ["127.0.0.1 over 1"]);
+  const changed = [
+    new Endpoint(address, port),
+    new Endpoint(address, port, 0, { address, device: 2 }),
+    new Endpoint(address, port, 0, { address: IpAddress.parse("127.0.0.2"), device: 1 }),
+  ];
+  for (const [i, endpoint] of changed.entries()) {
+    bed.peers.setEndpoint(id, encodeEndpoint(endpoint));
+    receive(2 * i + 2);
+    receive(2 * i + 3);
+    assert.equal(roamed.length, i + 2);
+  }
+});
+
+/** The slot of the keypair that a peer's packets are sealed with, plus 1. */
+const sending = (bed: Workbench, id: number) =>
+  bed.memory.words[(bed.memory.peer(id) + PeerRecord.sendingKeypair) >> 2];
+
+test("the answer to the first message on a new keypair is sealed with it, before main has heard of it", () => {
+  const { bench: bed, id } = bench();
+  using _bed = bed;
+  bed.allowedIps.insert(Cidr.parse("10.8.0.2/32"), id);
+  const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
+  const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
+  bed.keypairs.add(id, next);
+  next.receiveKey.fill(4); // the table has wiped it; the test is the peer
+  bed.toNetwork(seal(next, 0, nothing));
+  bed.receive();
+  bed.toDevice(makePacket({}));
+  bed.outbound.batch();
+  const [answer] = bed.fromNetwork();
+  assert.equal(readUint32(answer, Data.receiver), 77);
+  bed.keypairs.remove(next);
+  assert.equal(sending(bed, id), 0, "main takes it back, whoever selected it");
+});
+
+test("a keypair that main has passed over is not sealed with, though its first message comes late", () => {
+  const { bench: bed, id } = bench(false); // the workbench has selected it
+  using _bed = bed;
+  const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
+  const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
+  bed.keypairs.add(id, next);
+  next.receiveKey.fill(4);
+  const newest = bed.addKeypair(id, { localIndex: 79 });
+  const selected = sending(bed, id);
+  bed.toNetwork(seal(next, 0, nothing));
+  bed.receive();
+  assert.equal(sending(bed, id), selected);
+  assert.ok(bed.memory.findKeypair(newest.localIndex) >= 0);
 });
 
 test("the initiator asks for a new handshake on receiving at 165 seconds, the responder never", () => {
@@ -207,14 +293,13 @@ test("handshake messages go to main with their sender, until their ring is full,
   const { bench: bed, keypair } = bench(false);
   using _bed = bed;
   const initiation = Uint8Array.from({ length: 148 }, (_, i) => (i === 0 ? 1 : i < 4 ? 0 : i));
-  const from = sockaddrOf(bed.remote);
+  const from = encodeEndpoint(bed.remote);
   bed.toNetwork(initiation);
   bed.receive();
   const ring = bed.memory.handshakes;
   assert.ok(ring.next());
-  assert.equal(ring.first, from.length);
   assert.deepEqual(bed.memory.bytes.slice(ring.payload, ring.payload + from.length), from);
-  const message = bed.memory.bytes.slice(ring.payload + addressRoom, ring.payload + ring.length);
+  const message = bed.memory.bytes.slice(ring.payload + senderRoom, ring.payload + ring.length);
   assert.deepEqual(message, initiation);
   ring.release();
   for (let i = 0; i < 30; i++) {

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Cidr } from "../../../src/base/address.ts";
+import { Cidr, Endpoint, IpAddress } from "../../../src/base/address.ts";
 import { native } from "../../../src/crypto/native.ts";
+import { encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
 import { FromOutbound, ToOutbound } from "../../../src/dataplane/outbound.ts";
-import { KeypairRecord } from "../../../src/dataplane/shared-memory.ts";
-import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { KeypairRecord, PeerRecord } from "../../../src/dataplane/shared-memory.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import type { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, readCounter, readUint32 } from "../../../src/wireguard/messages.ts";
@@ -19,7 +19,7 @@ const tso4 = Uint8Array.of(1, 1, 0, 0, 0x64, 0x05, 20, 0, 16, 0);
 function bench(mtu?: number): { bench: Workbench; keypair: Keypair; id: number } {
   const bench = new Workbench(mtu);
   const id = bench.peers.add();
-  bench.peers.setEndpoint(id, sockaddrOf(bench.remote));
+  bench.peers.setEndpoint(id, encodeEndpoint(bench.remote));
   bench.allowedIps.insert(Cidr.parse("10.8.0.0/24"), id);
   return { bench, keypair: bench.addKeypair(id), id };
 }
@@ -134,8 +134,8 @@ test("a packet for nobody is dropped, one for a peer without a session goes to m
 test("a peer that takes the place of another is not sent to the other's endpoint", () => {
   const { bench: bed, keypair, id } = bench();
   using _bed = bed;
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(1, 7, 8)); // 127.0.0.1, as before; then nobody's port
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(0, 2, 3).fill(9, 3, 4));
+  bed.peers.setEndpoint(id, encodeEndpoint(bed.remote)); // as before; then nobody's port
+  bed.peers.setEndpoint(id, encodeEndpoint(Endpoint.parse("127.0.0.1:9")));
   bed.toDevice(makePacket({}));
   bed.outbound.batch();
   assert.deepEqual(bed.fromNetwork(), []);
@@ -143,7 +143,7 @@ test("a peer that takes the place of another is not sent to the other's endpoint
   bed.peers.remove(id);
   assert.equal(bed.peers.add(), id);
   const successor = bed.addKeypair(id);
-  for (let i = 0; i < 3; i++) bed.peers.setEndpoint(id, sockaddrOf(bed.remote));
+  for (let i = 0; i < 3; i++) bed.peers.setEndpoint(id, encodeEndpoint(bed.remote));
   bed.toDevice(makePacket({}));
   bed.outbound.batch();
   assert.equal(bed.fromNetwork().map((message) => open(successor, message)).length, 1);
@@ -158,7 +158,7 @@ test("a packet that main staged for one peer is never sealed for the next of tha
   bed.peers.remove(id);
   assert.equal(bed.peers.add(), id);
   bed.addKeypair(id);
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote));
+  bed.peers.setEndpoint(id, encodeEndpoint(bed.remote));
   bed.outbound.batch();
   assert.deepEqual(bed.fromNetwork(), []);
   assert.deepEqual(bed.memory.drops(), { "peer-removed": 1 });
@@ -167,10 +167,33 @@ test("a packet that main staged for one peer is never sealed for the next of tha
 test("what the network refuses is counted, each message once", () => {
   const { bench: bed, id } = bench();
   using _bed = bed;
-  bed.peers.setEndpoint(id, sockaddrOf(bed.remote).fill(0, 2, 4)); // port 0: EINVAL
+  bed.peers.setEndpoint(id, encodeEndpoint(new Endpoint(bed.remote.address, 0))); // EINVAL
   for (let i = 0; i < 5; i++) bed.toDevice(makePacket({ payload: new Uint8Array(8) }));
   bed.outbound.batch();
   assert.deepEqual(bed.memory.drops(), { "send-failed": 5 });
+});
+
+test("messages leave from where the peer spoke to; an address that is not ours costs nothing but its wish", () => {
+  const { bench: bed, keypair, id } = bench();
+  using _bed = bed;
+  const { address, port } = bed.remote;
+  const localDevice = () => bed.memory.words[(bed.memory.peer(id) + PeerRecord.localDevice) >> 2];
+  const ours = { address: IpAddress.parse("127.0.0.7"), device: 1 };
+  const foreign = { address: IpAddress.parse("203.0.113.7"), device: 1 };
+  for (const [local, source, device] of [
+    [ours, "127.0.0.7", 1],
+    [foreign, "127.0.0.1", 0],
+  ] as const) {
+    bed.peers.setEndpoint(id, encodeEndpoint(new Endpoint(address, port, 0, local)));
+    bed.toDevice(makePacket({ payload: new Uint8Array(1380 * 3 + 99), isPartial: true }), tso4);
+    bed.toDevice(makePacket({ payload: new Uint8Array(9) }));
+    bed.outbound.batch();
+    const arrived = bed.fromNetworkWithSources();
+    assert.deepEqual(new Set(arrived.map(({ from }) => String(from?.address))), new Set([source]));
+    assert.equal(arrived.map(({ message }) => open(keypair, message)).length, 5);
+    assert.equal(localDevice(), device);
+  }
+  assert.deepEqual(bed.memory.drops(), {});
 });
 
 test("no nonce is taken beyond the limit", () => {

@@ -15,7 +15,7 @@ import { PeerTable } from "../../../src/dataplane/peer-table.ts";
 import { Control, SharedMemory, sharedMemorySize } from "../../../src/dataplane/shared-memory.ts";
 import { Arena } from "../../../src/os/arena.ts";
 import { libc } from "../../../src/os/libc.ts";
-import { sockaddrOf } from "../../../src/os/sockaddr.ts";
+import { decodeSockaddr, sockaddrOf, sockaddrSize } from "../../../src/os/sockaddr.ts";
 import { must } from "../../../src/os/system-error.ts";
 import { openUdpSockets, type UdpSockets } from "../../../src/os/udp-socket.ts";
 import { Coalescer } from "../../../src/packet/coalescing.ts";
@@ -30,6 +30,13 @@ const loopback = IpAddress.parse("127.0.0.1");
 const offloads = { tcp4: true, tcp6: true, udp: true };
 const slotsSize = 320 * 1024;
 const layout = { maximumPeers: 4 };
+
+export interface WorkbenchOptions {
+  /** Whether datagrams bring along which address they came to. */
+  readonly localAddresses?: boolean;
+  /** Bytes of virtio header that the device leaves out: 0, or all 10. */
+  readonly headerless?: number;
+}
 
 export class Workbench implements Disposable {
   readonly memory: SharedMemory;
@@ -48,7 +55,7 @@ export class Workbench implements Disposable {
   readonly #local: Endpoint;
   readonly #networkFd: number;
 
-  constructor(mtu = 1420) {
+  constructor(mtu = 1420, { localAddresses = false, headerless = 0 }: WorkbenchOptions = {}) {
     const shared = this.#resources.use(new Arena({ size: sharedMemorySize(layout), shared: true }));
     const arena = this.#resources.use(new Arena({ size: 24 * 65_536 }));
     this.memory = new SharedMemory(shared.buffer, shared.base, layout);
@@ -57,7 +64,7 @@ export class Workbench implements Disposable {
     this.peers = new PeerTable(this.memory, layout.maximumPeers, (release) => release());
     this.allowedIps = new AllowedIps(this.memory.allowedIps);
     [this.#tun, this.#device] = this.#connectedPair();
-    const local = this.#open("probe");
+    const local = this.#open("probe", localAddresses);
     const remote = this.#open("none"); // receives what was cut one by one
     this.remote = new Endpoint(loopback, remote.port);
     this.#local = new Endpoint(loopback, local.port);
@@ -98,7 +105,7 @@ export class Workbench implements Disposable {
       allowedIps,
       batch,
       tun,
-      headerless: 0,
+      headerless,
       buffer,
       clock,
     });
@@ -111,7 +118,7 @@ export class Workbench implements Disposable {
       allowedIps,
       coalescer: new Coalescer(kernels, superPacket, offloads),
       tun,
-      headerless: 0,
+      headerless,
       superPacket: superPacket - 10,
       opened: take(aeadLead + 65_575 + aeadTail) + aeadLead,
       clock,
@@ -139,7 +146,7 @@ export class Workbench implements Disposable {
 
   /** What was written to the device: each write's virtio header and packet. */
   fromDevice(): Uint8Array[] {
-    return receiveAll(this.#device);
+    return receiveAll(this.#device, new Uint8Array(sockaddrSize)).map(({ message }) => message);
   }
 
   toNetwork(message: Uint8Array): void {
@@ -148,7 +155,13 @@ export class Workbench implements Disposable {
   }
 
   fromNetwork(): Uint8Array[] {
-    return receiveAll(this.#networkFd);
+    return this.fromNetworkWithSources().map(({ message }) => message);
+  }
+
+  fromNetworkWithSources(): { message: Uint8Array; from: Endpoint | undefined }[] {
+    const name = new Uint8Array(sockaddrSize);
+    const messages = receiveAll(this.#networkFd, name);
+    return messages.map(({ message, from }) => ({ message, from: decodeSockaddr(from) }));
   }
 
   receive(): void {
@@ -159,8 +172,8 @@ export class Workbench implements Disposable {
     this.#resources.dispose();
   }
 
-  #open(offloads: "probe" | "none"): UdpSockets {
-    return this.#resources.use(openUdpSockets({ port: 0, v4Address: loopback, offloads }));
+  #open(offloads: "probe" | "none", localAddresses = false): UdpSockets {
+    return this.#resources.use(openUdpSockets({ port: 0, v4Address: loopback, offloads, localAddresses }));
   }
 
   #connectedPair(): [number, number] {
@@ -184,12 +197,13 @@ function send(fd: number, bytes: Uint8Array): void {
   must("sendto", libc.sendto(fd, bytes, bytes.length, 0, null, 0));
 }
 
-function receiveAll(fd: number): Uint8Array[] {
-  const received: Uint8Array[] = [];
+function receiveAll(fd: number, name: Uint8Array): { message: Uint8Array; from: Uint8Array }[] {
+  const received: { message: Uint8Array; from: Uint8Array }[] = [];
   const buffer = new Uint8Array(65_536);
   for (;;) {
-    const length = libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, null, null);
+    const nameLength = Uint8Array.of(name.length, 0, 0, 0);
+    const length = libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, name, nameLength);
     if (length < 0) return received;
-    received.push(buffer.slice(0, length));
+    received.push({ message: buffer.slice(0, length), from: name.slice(0, nameLength[0]) });
   }
 }

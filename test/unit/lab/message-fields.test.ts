@@ -11,14 +11,28 @@ function message(type: number, size: number): Uint8Array {
 }
 
 test("the fields of each message follow one another without gaps, with the bytes at their offsets", () => {
-  for (const [type, size, names] of [
-    [Initiation.type, Initiation.size, "type reserved sender ephemeral static timestamp mac1 mac2"],
-    [Response.type, Response.size, "type reserved sender receiver ephemeral nothing mac1 mac2"],
-    [Data.type, 128, "type reserved receiver counter packet"],
+  for (const [type, size, names, offsets] of [
+    [
+      Initiation.type,
+      Initiation.size,
+      "type reserved sender ephemeral static timestamp mac1 mac2",
+      [0, 1, 4, 8, 40, 88, 116, 132],
+    ],
+    [
+      Response.type,
+      Response.size,
+      "type reserved sender receiver ephemeral nothing mac1 mac2",
+      [0, 1, 4, 8, 12, 44, 60, 76],
+    ],
+    [Data.type, 128, "type reserved receiver counter packet", [0, 1, 4, 8, 16]],
   ] as const) {
     const bytes = message(type, size);
     const fields = messageFields(bytes);
     assert.equal(fields.map(({ name }) => name).join(" "), names);
+    assert.deepEqual(
+      fields.map(({ offset }) => offset),
+      offsets,
+    );
     let at = 0;
     for (const field of fields) {
       assert.equal(field.offset, at, field.name);

@@ -26,6 +26,11 @@ test("what was sent again counts as repeated and is there once", () => {
   assert.deepEqual([stream.segments, stream.repeated], [5, 3]);
 });
 
+test("a piece that came early is covered by a longer one that came later", () => {
+  const early = { sequence: 103, bytes: ascii("cd") };
+  assert.deepEqual(textOf({ sequence: 100, flags: SYN }, early, { sequence: 101, bytes: ascii("abcdef") }), ["abcdef"]);
+});
+
 test("a stream ends at the first gap", () => {
   const lost = { sequence: 109, bytes: ascii("after the gap") };
   assert.deepEqual(textOf({ sequence: 100, flags: SYN }, { sequence: 101, bytes: ascii("before") }, lost), ["before"]);

@@ -31,18 +31,30 @@ test("whatever the key byte, statistics, the first byte and the checksums all na
   }
 });
 
-test("reading ends where a header checksum does not hold, a length lies, or a packet is cut off", () => {
+test("a packet whose header checksum does not hold is read past, and explains nothing", () => {
+  const [first, second, third] = packets.map(({ length }) => length);
+  const bytes = Uint8Array.from(plain);
+  bytes[first + 8] = 63; // its time to live
+  const reading = readPackets(bytes, 0);
+  assert.deepEqual([reading.packets.length, reading.sound.length], [3, 2]);
+  assert.equal(reading.explained, plain.length - second);
+  assert.equal(reading.explained, first + third);
+});
+
+test("reading ends where there is no IPv4 header, a length lies, or a packet is cut off", () => {
   const first = packets[0].length;
   const at = (offset: number, value: number) => {
     const bytes = Uint8Array.from(plain);
     bytes[first + offset] = value;
-    return readPackets(bytes, 0).explained;
+    return readPackets(bytes, 0).packets.length;
   };
-  assert.equal(at(8, 63), first, "the time to live was changed, the checksum was not");
-  assert.equal(at(0, 0x65), first, "not IPv4");
-  assert.equal(at(0, 0x44), first, "a header of four words");
+  assert.equal(at(0, 0x65), 1, "not IPv4");
+  assert.equal(at(0, 0x44), 1, "a header of four words");
+  assert.equal(at(2, 0xff), 1, "longer than the stream");
   assert.equal(readPackets(plain.subarray(0, plain.length - 1), 0).packets.length, 2);
   const noLength = Uint8Array.from(plain.subarray(0, 20));
-  noLength.set([0, 0], 2);
-  assert.equal(readPackets(noLength, 0).explained, 0);
+  for (const length of [0, 19]) {
+    noLength.set([0, length], 2);
+    assert.equal(readPackets(noLength, 0).packets.length, 0, `${length} bytes, shorter than a header`);
+  }
 });

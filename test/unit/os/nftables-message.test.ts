@@ -42,7 +42,7 @@ test("a table is one batch: table, chains, rules, each acknowledged and numbered
     name: "warren",
     chains: [{ name: "forward", kind: "filter", hook: "forward", priority: -10, rules: [rule, rule] }],
   } as const;
-  const { bytes, last } = encodeTable(layout, { owned: true });
+  const { bytes, last } = encodeTable(layout, { ownership: "socket" });
   const messages = decodeMessages(bytes);
   assert.deepEqual(
     messages.map(({ type, flags, sequence }) => [type, flags & 0x5, sequence]),
@@ -64,7 +64,7 @@ test("a table is one batch: table, chains, rules, each acknowledged and numbered
 });
 
 test("a table that is not owned says so, and a deletion names it", () => {
-  const messages = decodeMessages(encodeTable({ name: "t", chains: [] }, { owned: false }).bytes);
+  const messages = decodeMessages(encodeTable({ name: "t", chains: [] }, { ownership: "nobody" }).bytes);
   assert.equal(toHex(decodeAttributes(messages[1].body, 4).get(2) ?? new Uint8Array()), "00000000");
   const deletion = decodeMessages(encodeDeletion("t").bytes);
   assert.deepEqual(

@@ -72,6 +72,24 @@ test("an echo over IPv6, and a message behind a hop-by-hop header", () => {
   const report = dissect(bytes(`6000000000100001${addresses}3a000502000001008f00000000000000`));
   assert.equal(field(report, "extension", "options").value, "8 bytes, then 58 (ICMPv6)");
   assert.equal(field(report, "ICMPv6", "type").value, "143 (multicast listener report)");
+  const longer = dissect(bytes(`6000000000180001${addresses}3a01${"01".repeat(14)}8f00000000000000`));
+  assert.deepEqual(
+    [field(longer, "extension", "options").bytes.length, field(longer, "ICMPv6", "type").offset],
+    [16, 56],
+  );
+});
+
+test("only the first fragment has the header of what it carries", () => {
+  const fragment = (flagsAndOffset: number) => {
+    const packet = request.slice();
+    packet.set([flagsAndOffset >> 8, flagsAndOffset & 0xff], 6);
+    return dissect(packet);
+  };
+  assert.equal(field(fragment(0x2000), "ICMP", "type").value, "8 (echo request)");
+  assert.equal(field(fragment(0x2000), "IPv4", "flags and fragment offset").value, "more fragments");
+  const later = fragment(0x00b9);
+  assert.equal(field(later, "IPv4", "flags and fragment offset").value, "offset 1480");
+  assert.equal(field(later, "payload", "payload").bytes.length, 8);
 });
 
 test("a message without its packet is read from its first byte", () => {

@@ -3,7 +3,8 @@ import type { Cidr, Endpoint } from "../../../src/base/address.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { PresharedKey, PrivateKey, PublicKey } from "../../../src/base/keys.ts";
 import { native } from "../../../src/crypto/native.ts";
-import type { PeerState } from "../../../src/tunnel/tunnel.ts";
+import type { PeerState, TunnelPeerChange } from "../../../src/tunnel/tunnel.ts";
+import type { TunnelStatus } from "../../../src/tunnel/tunnel-status.ts";
 import type { ConversationOptions } from "../../../src/tunnel/uapi.ts";
 
 type Configured = ConversationOptions["tunnel"];
@@ -11,8 +12,9 @@ type Configured = ConversationOptions["tunnel"];
 export class ConfigurableTunnel implements Configured {
   port = 0;
   mark = 0;
+  maximumPeers = 20_000;
   privateKey: PrivateKey | undefined;
-  /** What was asked of it, in order. */
+  /** What was asked of it, in order: with how many allowed IPs, and how many other settings. */
   readonly calls: string[] = [];
   readonly #peers = new Map<string, PeerState>();
 
@@ -46,7 +48,9 @@ export class ConfigurableTunnel implements Configured {
   }
 
   addPeer(options: Parameters<Configured["addPeer"]>[0]): void {
-    this.calls.push(`addPeer ${options.allowedIps.length}`);
+    this.#note("addPeer", options);
+    if (this.publicKey?.equals(options.publicKey) === true) throw new VpnError("invalid-configuration", "our own key");
+    if (this.#peers.size >= this.maximumPeers) throw new VpnError("not-available", "there is no room");
     this.#peers.set(options.publicKey.hex, {
       publicKey: options.publicKey,
       presharedKey: new PresharedKey((options.presharedKey ?? PresharedKey.none).bytes),
@@ -60,7 +64,7 @@ export class ConfigurableTunnel implements Configured {
   }
 
   updatePeer(key: PublicKey, change: Parameters<Configured["updatePeer"]>[1]): void {
-    this.calls.push(`updatePeer ${change.allowedIps?.length} ${change.removedAllowedIps?.length}`);
+    this.#note("updatePeer", change);
     const peer = this.#peers.get(key.hex);
     if (peer === undefined) throw new Error("no such peer");
     const { presharedKey, endpoint, persistentKeepaliveSeconds, allowedIps = [], removedAllowedIps = [] } = change;
@@ -76,6 +80,21 @@ export class ConfigurableTunnel implements Configured {
     });
   }
 
+  status(): TunnelStatus {
+    const worker = { packets: 0, systemCalls: 0, allocatedBytes: 0, packetsAtReading: 0 };
+    const tun = { tcp4: true, tcp6: true, udp: false };
+    return {
+      name: "wg7",
+      port: this.port,
+      mtu: 1420,
+      aead: "block",
+      offloads: { tun, udp: { segmentation: true, receiveOffload: false } },
+      peers: [],
+      drops: { "message-replayed": 3 },
+      workers: { outbound: worker, inbound: worker },
+    };
+  }
+
   removePeer(key: PublicKey): boolean {
     return this.#peers.delete(key.hex);
   }
@@ -84,6 +103,11 @@ export class ConfigurableTunnel implements Configured {
   put(number: number, state: { endpoint?: Endpoint; lastHandshakeAt?: number; sentBytes?: number }): void {
     const peer = this.#peers.get(peerKey(number));
     if (peer !== undefined) this.#peers.set(peerKey(number), { ...peer, ...state });
+  }
+
+  #note(call: string, { allowedIps = [], endpoint, presharedKey, persistentKeepaliveSeconds }: TunnelPeerChange): void {
+    const settings = [endpoint, presharedKey, persistentKeepaliveSeconds].filter((setting) => setting !== undefined);
+    this.calls.push(`${call} ${allowedIps.length} ${settings.length}`);
   }
 
   #claim(allowedIps: readonly Cidr[]): Cidr[] {

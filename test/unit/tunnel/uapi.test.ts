@@ -109,6 +109,12 @@ test("times and counters are told in the units of the protocol", async () => {
   assert.match(answer, /\nendpoint=\[2001:db8::1\]:1\n/);
 });
 
+test("a private key is kept clamped", async () => {
+  const tunnel = new ConfigurableTunnel();
+  await ask(tunnel, `set=1\nprivate_key=${"ff".repeat(32)}\n\n`);
+  assert.equal(await ask(tunnel, "get=1\n\n"), `private_key=f8${"ff".repeat(30)}7f\nerrno=0\n\n`);
+});
+
 test("zero keys, ports and marks mean none", async () => {
   const tunnel = new ConfigurableTunnel();
   const none = "0".repeat(64);
@@ -147,7 +153,7 @@ test("peers are removed, not created where only updates are wanted, and never ou
   assert.deepEqual(keys(), [peerKey(1)]);
   assert.equal(await change(`public_key=${peerKey(1)}`, ...lines), "errno=0\n\n");
   assert.equal(tunnel.peer(1)?.endpoint?.toString(), "192.0.2.9:9");
-  assert.equal(await change(`public_key=${ourKey}`, "allowed_ip=2.0.0.0/8", "remove=true"), "errno=0\n\n");
+  assert.equal(await change(`public_key=${ourKey}`, "allowed_ip=2.0.0.0/8"), "errno=0\n\n");
   assert.deepEqual(keys(), [peerKey(1)]);
   assert.equal(await change("replace_peers=true", `public_key=${peerKey(5)}`), "errno=0\n\n");
   assert.deepEqual(keys(), [peerKey(5)]);
@@ -189,7 +195,7 @@ test("what is wrong is answered with its errno; what stood before stays, the res
     const tunnel = new ConfigurableTunnel();
     const log: string[] = [];
     const text = ["set=1", "fwmark=7", ...lines, `public_key=${peerKey(9)}`, "", ""].join("\n");
-    const answer = await ask(tunnel, `${text}get=1\n\n`, { log: (line) => log.push(line) });
+    const answer = await ask(tunnel, `${text}get=1\n\n`, { pieces: 16, log: (line) => log.push(line) });
     assert.match(answer, new RegExp(`^errno=-${errno}\n\n`), lines.join());
     assert.equal(tunnel.mark, 7, lines.join());
     assert.equal(tunnel.peer(9), undefined, lines.join());
@@ -199,6 +205,22 @@ test("what is wrong is answered with its errno; what stood before stays, the res
     // The conversation goes on, unless nobody can say where a line without end ends.
     assert.equal(/\nfwmark=7\n.*errno=0\n\n$/s.test(answer), !lines.join().includes("1111"), lines.join());
   }
+});
+
+test("what the tunnel cannot do is answered at the end of the set", async () => {
+  const tunnel = new ConfigurableTunnel();
+  tunnel.maximumPeers = 1;
+  const peers = [1, 2].map((number) => `public_key=${peerKey(number)}\n`).join("");
+  assert.equal(await ask(tunnel, `set=1\n${peers}\nget=1\n\n`).then((answer) => answer.split("\n")[0]), "errno=-22");
+  assert.match(await ask(tunnel, `set=1\n${peers}\nget=1\n\n`), /^errno=-22\n\npublic_key=0*1\n.*\nerrno=0\n\n$/s);
+});
+
+test("peers without allowed IPs are all told", async () => {
+  const tunnel = new ConfigurableTunnel();
+  const peers = Array.from({ length: 1000 }, (_, i) => `public_key=${peerKey(i)}\n`).join("");
+  const answer = await ask(tunnel, `set=1\n${peers}\nget=1\n\n`);
+  assert.equal(answer.match(/^public_key=/gm)?.length, 1000);
+  assert.equal(answer.match(/^persistent_keepalive_interval=0$/gm)?.length, 1000);
 });
 
 test("a get takes no lines, and what is no operation ends the conversation without an answer", async () => {
@@ -232,11 +254,14 @@ test("a tunnel's own operations answer in JSON, and say what went wrong", async 
 test("sixty-five thousand allowed IPs are applied in portions, and told again", async () => {
   const tunnel = new ConfigurableTunnel();
   const lines = Array.from({ length: 65_000 }, (_, i) => `allowed_ip=10.${i >> 8}.${i & 255}.0/24`);
-  const text = ["set=1", `public_key=${peerKey(1)}`, ...lines, "", ""].join("\n");
+  const settings = ["endpoint=192.0.2.1:9", `preshared_key=${psk}`, "persistent_keepalive_interval=9"];
+  const text = ["set=1", `public_key=${peerKey(1)}`, ...settings, ...lines, "", ""].join("\n");
   assert.equal(await ask(tunnel, text, { pieces: 65_536 }), "errno=0\n\n");
   assert.ok(tunnel.calls.length > 60);
   const portions = tunnel.calls.map((call) => Number(call.split(" ")[1]));
   assert.ok(Math.max(...portions) <= 1024);
+  const settingsOf = tunnel.calls.map((call) => Number(call.split(" ")[2]));
+  assert.deepEqual([settingsOf[0], Math.max(...settingsOf.slice(1))], [3, 0], "the settings are made once");
   const parts: number[] = [];
   let answer = "";
   const write = (part: Uint8Array) => {

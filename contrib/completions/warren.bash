@@ -1,0 +1,79 @@
+# Completion of warren and warren-wg for bash. Written by scripts/completions.ts: change the commands, not this.
+
+_warren_words() {
+  local word
+  while read -r word; do COMPREPLY+=("$word"); done < <(compgen -W "$1" -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+_warren_files() {
+  local word
+  compopt -o filenames 2>/dev/null
+  while read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+}
+
+_warren_names() {
+  local file names=""
+  for file in "$@"; do
+    [ -e "$file" ] || continue
+    file=${file##*/}
+    names+=" ${file%.*}"
+  done
+  _warren_words "$names"
+}
+
+_warren_configs() {
+  _warren_names /etc/wireguard/*.conf /etc/warren/*.conf
+  _warren_files
+}
+
+_warren_interfaces() { _warren_names /var/run/wireguard/*.sock; }
+
+_warren() {
+  local path="" longer word previous=${COMP_WORDS[COMP_CWORD - 1]}
+  COMPREPLY=()
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    longer="${path:+$path }$word"
+    case "$longer" in
+    "lab" | "up" | "down" | "reload" | "show" | "trace" | "classic" | "classic server" | "classic client" | "classic help" | "genkey" | "genpsk" | "pubkey" | "doctor" | "help") path=$longer ;;
+    esac
+  done
+  case "$path $previous" in
+    "lab --stage") _warren_words "wireguard tun prefix classic framing xor noise replay mtu"; return ;;
+    "lab --break") :; return ;;
+    "up --name") :; return ;;
+    "trace --pcap") _warren_files; return ;;
+    "trace --count") :; return ;;
+    "classic server --tun") :; return ;;
+    "classic server --address") :; return ;;
+    "classic server --listen") :; return ;;
+    "classic client --tun") :; return ;;
+    "classic client --address") :; return ;;
+    "classic client --route") :; return ;;
+  esac
+  case "$path" in
+    "") _warren_words "lab up down reload show trace classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
+    "lab") _warren_words "--stage --json --trace --shell --break -h --help" ;;
+    "up") _warren_words "-f --foreground --forward --kill-switch --kill-switch-lan --name --json -h --help"; _warren_configs ;;
+    "down") _warren_words "-h --help"; _warren_configs ;;
+    "reload") _warren_words "-h --help"; _warren_configs ;;
+    "show") _warren_words "--json -h --help"; _warren_interfaces ;;
+    "trace") _warren_words "--pcap --force --count --json -h --help"; _warren_interfaces ;;
+    "classic") _warren_words "server client help -h --help" ;;
+    "classic server") _warren_words "--tun --address --listen --nat --i-know-this-is-not-encryption -h --help" ;;
+    "classic client") _warren_words "--tun --address --route -h --help"; : ;;
+    "classic help") _warren_words ""; : ;;
+    "genkey") _warren_words "-h --help" ;;
+    "genpsk") _warren_words "-h --help" ;;
+    "pubkey") _warren_words "-h --help" ;;
+    "doctor") _warren_words "-h --help" ;;
+    "help") _warren_words ""; : ;;
+  esac
+}
+
+_warren_wg() {
+  COMPREPLY=()
+  _warren_words "-f --foreground -h --help -V --version"
+}
+
+complete -F _warren warren
+complete -F _warren_wg warren-wg

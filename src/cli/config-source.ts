@@ -1,0 +1,114 @@
+/** Where `warren up`, `down` and `reload` find a configuration, and what its file's rights allow it. */
+import { existsSync, fstatSync, openSync, readFileSync, realpathSync, type Stats } from "node:fs";
+import { basename } from "node:path";
+import { getSystemErrorMessage } from "node:util";
+import { VpnError } from "../base/errors.ts";
+import { type ConfigFile, parseConfigFile } from "../tunnel/config-file.ts";
+import { checkTunnelName } from "../tunnel/state-folder.ts";
+
+/** No configuration is near this; a device or a film would otherwise be read to its end. */
+const largestFile = 16 * 1024 * 1024;
+const folders = ["/etc/wireguard", "/etc/warren"];
+const characterDevice = 0o020000;
+const fileKind = 0o170000;
+
+export interface ConfigSource {
+  /** The interface's name, where the configuration's place gives one. */
+  readonly name: string | undefined;
+  /** Absolute; absent for standard input. */
+  readonly path: string | undefined;
+  readonly config: ConfigFile;
+  /** What the operator should know of it, a line each. */
+  readonly remarks: readonly string[];
+}
+
+/** `wg0` is /etc/wireguard/wg0.conf or /etc/warren/wg0.conf; what holds a slash or ends in .conf is a file; - is input. */
+export function findConfig(where: string): { readonly name: string | undefined; readonly path: string | undefined } {
+  if (where === "-") return { name: undefined, path: undefined };
+  if (where.includes("/") || where.endsWith(".conf"))
+    return { name: basename(where).replace(/\.conf$/, ""), path: where };
+  const name = checkTunnelName(where);
+  const found = folders.map((folder) => `${folder}/${name}.conf`).find((path) => existsSync(path));
+  if (found !== undefined) return { name, path: found };
+  throw new VpnError(
+    "not-available",
+    `there is no ${folders.map((folder) => `${folder}/${name}.conf`).join(" and no ")}`,
+    {
+      remedy: "write one, or give the path of another file",
+    },
+  );
+}
+
+/** The tunnel's name in an argument of `down` and `reload`, where the file itself may be gone. */
+export function tunnelNameIn(where: string): string {
+  return checkTunnelName(basename(where).replace(/\.conf$/, ""));
+}
+
+/** Reads and checks a configuration. Throws a `VpnError` that names all that is wrong with it. */
+export function readConfig(where: string): ConfigSource {
+  const { name, path } = findConfig(where);
+  const subject = path ?? "standard input";
+  const { text, status } = read(path, subject);
+  const config = parse(text, subject);
+  if (path === undefined || status === undefined) {
+    if (hooksOf(config) > 0) {
+      throw new VpnError("not-permitted", "standard input holds commands (PreUp, PostUp, PreDown, PostDown)", {
+        remedy: "put the configuration into a file: commands are run from files alone, whose owner is known",
+      });
+    }
+    return { name, path, config, remarks: config.remarks };
+  }
+  if (hooksOf(config) > 0) refuseHooks(path, status);
+  const isOpen = (status.mode & 0o077) !== 0;
+  const remarks = isOpen ? [`warning: ${path} holds keys and others may read it: chmod 600 ${path}`] : [];
+  return {
+    name,
+    path: realpathSync(path),
+    config,
+    remarks: [...remarks, ...config.remarks.map((remark) => `${path}: ${remark}`)],
+  };
+}
+
+function parse(text: string, subject: string): ConfigFile {
+  try {
+    return parseConfigFile(text);
+  } catch (error) {
+    if (error instanceof VpnError) throw new VpnError(error.code, `${subject}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+function read(path: string | undefined, subject: string): { text: string; status: Stats | undefined } {
+  try {
+    const fd = path === undefined ? 0 : openSync(path, "r");
+    const status = fstatSync(fd);
+    if (status.size > largestFile || (status.mode & fileKind) === characterDevice) {
+      throw new VpnError("invalid-configuration", `${subject} is no configuration file`);
+    }
+    return { text: readFileSync(fd, "utf8"), status: path === undefined ? undefined : status };
+  } catch (error) {
+    if (error instanceof VpnError) throw error;
+    const { errno } = error as NodeJS.ErrnoException;
+    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
+    throw new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
+  }
+}
+
+function hooksOf({ interface: { hooks } }: ConfigFile): number {
+  return hooks.preUp.length + hooks.postUp.length + hooks.preDown.length + hooks.postDown.length;
+}
+
+/** Whoever can write the file would otherwise run commands as whoever starts the tunnel. */
+function refuseHooks(path: string, { uid, mode }: Stats): void {
+  const complaint = `${path} holds commands (PreUp, PostUp, PreDown, PostDown)`;
+  if (process.env.WARREN_HOOKS === "refuse") {
+    throw new VpnError("not-permitted", `${complaint}, which WARREN_HOOKS=refuse forbids`, {
+      remedy: "take them out, or allow them: for the systemd unit by a drop-in with Environment=WARREN_HOOKS=allow",
+    });
+  }
+  if ((uid !== 0 && uid !== process.geteuid?.()) || (mode & 0o022) !== 0) {
+    throw new VpnError("not-permitted", `${complaint}, and others than its owner or root may write it`, {
+      remedy: `chown root ${path} && chmod 600 ${path}`,
+    });
+  }
+}

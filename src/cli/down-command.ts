@@ -1,0 +1,55 @@
+/** `warren down`: has a tunnel end, or undoes what one that was killed has left. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { VpnError } from "../base/errors.ts";
+
+/** A tunnel ends within a second, but its hooks may take their time. */
+const patienceMs = 60_000;
+const lookEveryMs = 10;
+
+/** Declares the command; what it needs is loaded when it runs. */
+export function downCommand(program: Command): void {
+  program
+    .command("down")
+    .description("end a tunnel and undo all that was done for it, also after a crash")
+    .argument("<config>", "the interface's name, or its configuration file")
+    .action(down);
+}
+
+async function down(where: string): Promise<void> {
+  const { tunnelNameIn } = await import("./config-source.ts");
+  const { Journal } = await import("../tunnel/journal.ts");
+  const name = tunnelNameIn(where);
+  const state = Journal.find(name);
+  switch (state.kind) {
+    case "absent":
+      throw new VpnError("not-available", `${name} is not up`, {
+        remedy: "nothing of it is left here; `warren show` lists what is up",
+      });
+    case "dead":
+      return await undoLeftovers(state.journal);
+    case "live":
+      process.kill(state.owner.pid, "SIGTERM");
+      return await awaitEnd(name, state.owner.pid);
+  }
+}
+
+async function awaitEnd(name: string, pid: number): Promise<void> {
+  const { Journal } = await import("../tunnel/journal.ts");
+  for (const begun = performance.now(); performance.now() - begun < patienceMs; await sleep(lookEveryMs)) {
+    const state = Journal.find(name);
+    if (state.kind === "absent") return;
+    if (state.kind === "dead") return await undoLeftovers(state.journal);
+    if (state.owner.pid !== pid) return; // another has taken its place meanwhile
+  }
+  throw new VpnError("not-available", `${name} has not ended within ${patienceMs / 1000} s (process ${pid})`, {
+    remedy: `look what its hooks do, or kill it and run \`warren down ${name}\` again`,
+  });
+}
+
+async function undoLeftovers(journal: import("../tunnel/journal.ts").Journal): Promise<void> {
+  const { undoJournal } = await import("../tunnel/managed-tunnel.ts");
+  using _journal = journal;
+  const failures = await undoJournal(journal, (line) => console.error(`warren: ${line}`));
+  if (failures.length > 0) throw failures[0];
+}

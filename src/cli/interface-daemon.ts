@@ -1,0 +1,49 @@
+/** What `warren-wg` does once its arguments are read: one interface and its control socket, until something ends them. */
+import { writeFileSync } from "node:fs";
+import { ControlSocket } from "../api/control-socket.ts";
+import { Tunnel } from "../tunnel/tunnel.ts";
+import { inBackground, leaveCaller } from "./background.ts";
+
+export interface InterfaceDescriptors {
+  /** A TUN device to take over. */
+  readonly tun: number | undefined;
+  /** A socket to listen on in place of our own. */
+  readonly control: number | undefined;
+}
+
+type End = "signal" | "socket removed" | "interface deleted";
+
+/** Resolves when a signal, the deletion of the interface or the removal of the socket has ended it, in good order. */
+export async function runInterface(name: string, descriptors: InterfaceDescriptors): Promise<void> {
+  const isVerbose = ["verbose", "debug"].includes(process.env.LOG_LEVEL ?? "");
+  const isSilent = process.env.LOG_LEVEL === "silent";
+  const signal = signalled(); // from here on: an end asked for while it comes up is an orderly one, too
+  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun });
+  await using control = await ControlSocket.open(tunnel.name, {
+    tunnel,
+    ...(descriptors.control === undefined ? {} : { descriptor: descriptors.control }),
+    log: (line) => isSilent || console.error(`ERROR: (${tunnel.name}) UAPI: ${line}`),
+  });
+  const log = (text: string) => isVerbose && console.log(`DEBUG: (${tunnel.name}) ${text}`);
+  const nameFile = process.env.WG_TUN_NAME_FILE;
+  if (nameFile !== undefined && nameFile !== "") writeFileSync(nameFile, `${tunnel.name}\n`, { mode: 0o400 });
+  log(`Device started, cipher ${tunnel.status().aead}`);
+  log(`UAPI listener started on ${control.path}`);
+  if (inBackground()) await leaveCaller();
+  const end = await Promise.race<End>([
+    signal,
+    control.removed.then(() => "socket removed"),
+    tunnel.failure.then((failure) => {
+      if (failure.code !== "interface-deleted") throw failure;
+      return "interface deleted";
+    }),
+  ]);
+  log(`Shutting down: ${end}`);
+}
+
+/** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */
+function signalled(): Promise<"signal"> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve("signal"));
+  });
+}

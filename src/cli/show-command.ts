@@ -1,0 +1,109 @@
+/**
+ * `warren show`: what `wg show` tells, of every userspace tunnel on this machine, and of warren's own what they drop and
+ * what they run on. Secrets are not shown. `--json` prints the objects that docs/control-socket.md describes.
+ */
+import type { Command } from "commander";
+import type { PeerDescription, TunnelDescription } from "../api/control-client.ts";
+import type { OwnStatus } from "../api/control-socket.ts";
+import { VpnError } from "../base/errors.ts";
+import { formatAge, formatSize } from "./quantities.ts";
+
+interface Shown {
+  readonly description: TunnelDescription;
+  readonly own: OwnStatus | undefined;
+}
+
+/** Declares the command; what it needs is loaded when it runs. */
+export function showCommand(program: Command): void {
+  program
+    .command("show")
+    .description("show the tunnels that are up, warren's and those of other userspace programs")
+    .argument("[interface]", "only this one")
+    .option("--json", "one JSON array")
+    .action(show);
+}
+
+async function show(name: string | undefined, options: { readonly json?: boolean }): Promise<void> {
+  const { describeTunnel, listControlSockets, ownStatusOf } = await import("../api/control-client.ts");
+  const shown: Shown[] = [];
+  for (const found of name === undefined ? listControlSockets() : [name]) {
+    try {
+      shown.push({ description: await describeTunnel(found), own: await ownStatusOf(found) });
+    } catch (error) {
+      if (name !== undefined || !(error instanceof VpnError)) throw error;
+      console.error(`warren: ${error.line}`);
+    }
+  }
+  if (options.json === true) console.log(JSON.stringify(shown.map(toJson), null, 2));
+  else if (shown.length > 0) console.log(shown.map((tunnel) => toText(tunnel, Date.now())).join("\n\n"));
+}
+
+function toJson({ description, own }: Shown): object {
+  const { name, publicKey, listenPort, mark, peers } = description;
+  return {
+    name,
+    publicKey: publicKey ?? null,
+    listenPort,
+    mark,
+    peers: peers.map(({ endpoint, latestHandshakeAt, ...peer }) => ({
+      ...peer,
+      endpoint: endpoint ?? null,
+      latestHandshakeAt: latestHandshakeAt === undefined ? null : new Date(latestHandshakeAt).toISOString(),
+    })),
+    warren:
+      own === undefined
+        ? null
+        : { pid: own.pid, mtu: own.mtu, cipher: own.aead ?? null, drops: own.drops, offloads: own.offloads },
+  };
+}
+
+/** `nowMs` since 1970. */
+export function toText({ description, own }: Shown, nowMs: number): string {
+  const { publicKey, listenPort, mark } = description;
+  const drops = Object.entries(own?.drops ?? {}).map(([reason, count]) => `${count} ${reason}`);
+  const interfaceLines = table([
+    ["public key", publicKey ?? "(none)"],
+    ["private key", publicKey === undefined ? "(none)" : "(hidden)"],
+    ["listening port", listenPort === 0 ? undefined : String(listenPort)],
+    ["fwmark", mark === 0 ? undefined : `0x${mark.toString(16)}`],
+    ["mtu", own === undefined ? undefined : String(own.mtu)],
+    ["cipher", own?.aead],
+    ["offloads", own === undefined ? undefined : offloads(own)],
+    ["dropped", own === undefined ? undefined : drops.join(", ") || "nothing"],
+  ]);
+  // The one heard of last comes first, as with wg.
+  const peers = [...description.peers].sort((a, b) => (b.latestHandshakeAt ?? 0) - (a.latestHandshakeAt ?? 0));
+  return [
+    `interface: ${description.name}\n${interfaceLines}`,
+    ...peers.map((peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, nowMs))}`),
+  ].join("\n\n");
+}
+
+type Row = readonly [name: string, value: string | undefined];
+
+function peerRows(peer: PeerDescription, nowMs: number): Row[] {
+  const { latestHandshakeAt: handshakeAt, receivedBytes, sentBytes, persistentKeepaliveSeconds: seconds } = peer;
+  const transfer = `${formatSize(receivedBytes)} received, ${formatSize(sentBytes)} sent`;
+  return [
+    ["preshared key", peer.hasPresharedKey ? "(hidden)" : undefined],
+    ["endpoint", peer.endpoint],
+    ["allowed ips", peer.allowedIps.join(", ") || "(none)"],
+    ["latest handshake", handshakeAt === undefined ? undefined : formatAge(handshakeAt, nowMs)],
+    ["transfer", receivedBytes + sentBytes === 0 ? undefined : transfer],
+    ["persistent keepalive", seconds === 0 ? undefined : `every ${seconds} second${seconds === 1 ? "" : "s"}`],
+  ];
+}
+
+function table(rows: readonly Row[]): string {
+  return rows.flatMap(([name, value]) => (value === undefined ? [] : `  ${name}: ${value}`)).join("\n");
+}
+
+function offloads({ offloads: { tun, udp } }: OwnStatus): string {
+  const found = { "TSO over IPv4": tun.tcp4, "TSO over IPv6": tun.tcp6, USO: tun.udp };
+  const sockets = { UDP_SEGMENT: udp.segmentation, UDP_GRO: udp.receiveOffload };
+  return (
+    Object.entries({ ...found, ...sockets })
+      .flatMap(([name, is]) => (is ? name : []))
+      .join(", ") || "none"
+  );
+}

@@ -1,0 +1,283 @@
+/**
+ * A tunnel as its configuration file describes it, from the first hook to the last: what `warren up` keeps, `warren
+ * reload` changes and `warren down` ends. Everything done to the host is in the journal of its name; what an earlier
+ * tunnel of that name left when it was killed is undone first, but for its kill switch, which is never open meanwhile.
+ */
+import type { Endpoint } from "../base/address.ts";
+import { VpnError } from "../base/errors.ts";
+import { InterfaceConfig } from "../os/interface-config.ts";
+import { routingTable } from "../os/routing-tables.ts";
+import type { ConfigFile } from "./config-file.ts";
+import { takeMark } from "./default-route.ts";
+import { type HostLookup, isAddress, lookUpEndpoint, systemLookup } from "./endpoint-lookup.ts";
+import { outsideResolvers } from "./endpoint-name-servers.ts";
+import { EndpointResolver } from "./endpoint-resolver.ts";
+import { type HookStage, runHooks } from "./hooks.ts";
+import { type HostSettings, HostSetup } from "./host-setup.ts";
+import type { TableChoice } from "./interface-section.ts";
+import { Journal } from "./journal.ts";
+import { changePeers } from "./peer-changes.ts";
+import { persist } from "./persistence.ts";
+import { saveConfig } from "./saved-config.ts";
+import { Tunnel, type TunnelPeerOptions } from "./tunnel.ts";
+import type { RouteTarget } from "./tunnel-routes.ts";
+
+export interface ManagedTunnelOptions {
+  readonly name: string;
+  readonly config: ConfigFile;
+  /** The configuration's path; absent where it was read from standard input. */
+  readonly file?: string | undefined;
+  /** Forward what peers send, hidden behind this machine's addresses. */
+  readonly forward?: boolean;
+  readonly killSwitch?: { readonly lan: boolean } | undefined;
+  /** What is to run as soon as packets can pass, and before PostUp: hooks may speak to the control socket. */
+  readonly serve?: (tunnel: Tunnel) => Promise<AsyncDisposable>;
+  /** Told in one line what is done, or went wrong without being the end of it. */
+  readonly log: (line: string) => void;
+  /** Asks for an end while the tunnel comes up: the hook that runs is ended. */
+  readonly signal?: AbortSignal;
+}
+
+export class ManagedTunnel {
+  readonly #options: ManagedTunnelOptions;
+  readonly #journal: Journal;
+  #config: ConfigFile;
+  #peers: readonly TunnelPeerOptions[] = [];
+  #host: HostSetup | undefined;
+  #tunnel: Tunnel | undefined;
+  #services: AsyncDisposable | undefined;
+  #persistence: Disposable | undefined;
+  #reloading: Promise<void> | undefined;
+  /** The name servers outside; those of now until the tunnel brings its own. */
+  #resolvers: () => readonly Endpoint[] = () => [];
+
+  /** Resolves when packets can pass and PostUp has run. Throws `VpnError`, with everything undone. */
+  static async open(options: ManagedTunnelOptions): Promise<ManagedTunnel> {
+    const journal = Journal.open(options.name, { file: options.file });
+    const managed = new ManagedTunnel(options, journal);
+    const hadKillSwitch = journal.deeds.some(({ kind }) => kind === "kill-switch");
+    try {
+      await managed.#open();
+      return managed;
+    } catch (error) {
+      const failures = await managed.#undo({ saves: false, keepsKillSwitch: hadKillSwitch });
+      for (const failure of failures) options.log(describe(failure));
+      if (hadKillSwitch)
+        options.log(`the kill switch of ${options.name} stays: \`warren down ${options.name}\` opens it`);
+      throw error;
+    }
+  }
+
+  private constructor(options: ManagedTunnelOptions, journal: Journal) {
+    this.#options = options;
+    this.#config = options.config;
+    this.#journal = journal;
+  }
+
+  get tunnel(): Tunnel {
+    if (this.#tunnel !== undefined) return this.#tunnel;
+    throw new VpnError("invalid-argument", "the tunnel is not open");
+  }
+
+  /**
+   * Goes over to a changed configuration without ending sessions; one at a time. Throws a `VpnError` that says why not;
+   * then everything is as it was.
+   */
+  reload(config: ConfigFile): Promise<void> {
+    const reloading = this.#reload(config);
+    this.#reloading = reloading.catch(() => undefined); // whoever asked for it hears of it
+    return reloading;
+  }
+
+  /** Ends it: PreDown, SaveConfig, the tunnel, what was done to the host, PostDown. Throws what could not be undone. */
+  async close(): Promise<void> {
+    await this.#reloading;
+    const failures = await this.#undo({ saves: true, keepsKillSwitch: false });
+    for (const failure of failures.slice(1)) this.#options.log(describe(failure));
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** Answers `warren reload`, which waits for it. */
+  noteReload(failure: string | undefined): void {
+    this.#journal.noteReload(failure);
+  }
+
+  async #reload(config: ConfigFile): Promise<void> {
+    const { tunnel } = this;
+    const former = this.#config.interface;
+    const next = config.interface;
+    const { mark: presentMark } = tunnel;
+    const peers = await lookUpPeers(
+      config,
+      new EndpointResolver({ resolvers: this.#resolvers, mark: () => presentMark }),
+    );
+    const [port, mark] = [tunnel.port, tunnel.mark];
+    const hooks = this.#journal.deeds.filter(({ kind }) => kind === "hooks");
+    try {
+      if (next.listenPort !== former.listenPort) tunnel.setListenPort(next.listenPort ?? 0);
+      const wanted = this.#chooseMark(config);
+      if (wanted !== mark) tunnel.setMark(wanted);
+      this.#host?.change(this.#hostSettings(config, peers, wanted));
+    } catch (error) {
+      if (tunnel.port !== port) tunnel.setListenPort(port);
+      if (tunnel.mark !== mark) tunnel.setMark(mark);
+      throw error;
+    }
+    const { privateKey } = next;
+    const isKept = privateKey === undefined || tunnel.privateKey?.equals(privateKey) === true;
+    if (!isKept) tunnel.setPrivateKey(privateKey);
+    changePeers(tunnel, peers, new Map(this.#peers.map((peer) => [peer.publicKey.toString(), peer.endpoint])));
+    this.#peers = peers;
+    this.#config = config;
+    this.#persist();
+    if (hooks.length > 0 || next.hooks.preDown.length + next.hooks.postDown.length > 0) this.#noteHooks();
+  }
+
+  async #open(): Promise<void> {
+    const { name, config, killSwitch, serve, log } = this.#options;
+    const { listenPort, privateKey, hooks } = config.interface;
+    for (const failure of await undoJournal(this.#journal, log, (deed) => deed.kind !== "kill-switch")) throw failure;
+    const resolvers = outsideResolvers(config.interface.resolvers);
+    this.#resolvers = resolvers;
+    const mark = this.#chooseMark(config);
+    // A kill switch that is there already lets questions pass that have the tunnel's mark, and no others.
+    const isShut = this.#journal.deeds.some(({ kind }) => kind === "kill-switch");
+    const hosts = isShut ? new EndpointResolver({ resolvers, mark: () => mark }) : systemLookup;
+    const peers = await lookUpPeers(config, hosts);
+    const settings = this.#hostSettings(config, peers, mark);
+    this.#noteHooks("postDown");
+    await this.#runHooks("PreUp", hooks.preUp);
+    this.#tunnel = await Tunnel.open({
+      name,
+      privateKey,
+      listenPort,
+      mark,
+      peers,
+      setUp: (link) => {
+        this.#host = HostSetup.apply(link, { ...settings, journal: this.#journal });
+        return this.#host;
+      },
+      notice: (error) => log(error.line),
+    });
+    this.#peers = peers;
+    this.#persist();
+    this.#services = await serve?.(this.#tunnel);
+    this.#noteHooks("preDown");
+    await this.#runHooks("PostUp", hooks.postUp);
+    // Nothing can fail any more: so one that is not wanted any more is opened now.
+    if (killSwitch === undefined) {
+      for (const failure of this.#journal.undo(0, ({ kind }) => kind === "kill-switch")) throw failure;
+    }
+  }
+
+  /** Keeps in touch with those peers that have an endpoint, as they are configured now. */
+  #persist(): void {
+    this.#persistence?.[Symbol.dispose]();
+    const peers = this.#config.peers.flatMap(({ publicKey, endpoint }) =>
+      endpoint === undefined ? [] : [{ publicKey, endpointName: isAddress(endpoint.host) ? undefined : endpoint }],
+    );
+    this.#persistence = persist(this.tunnel, { peers, resolvers: this.#resolvers, log: this.#options.log });
+  }
+
+  /** What was done, undone as far as it can be; returns what could not. */
+  async #undo(how: { readonly saves: boolean; readonly keepsKillSwitch: boolean }): Promise<unknown[]> {
+    const failures: unknown[] = [];
+    const attempt = async (action: () => void | Promise<void>) => {
+      try {
+        await action();
+      } catch (error) {
+        failures.push(error);
+      }
+    };
+    await attempt(() => this.#runHooks("PreDown", this.#journal.takeHooks("preDown")));
+    if (how.saves) await attempt(() => this.#save());
+    await attempt(() => this.#persistence?.[Symbol.dispose]());
+    await attempt(async () => await this.#services?.[Symbol.asyncDispose]());
+    await attempt(() => this.#tunnel?.close());
+    failures.push(...this.#journal.undo(0, ({ kind }) => !how.keepsKillSwitch || kind !== "kill-switch"));
+    await attempt(() => this.#runHooks("PostDown", this.#journal.takeHooks("postDown")));
+    await attempt(() => this.#journal[Symbol.dispose]());
+    return failures;
+  }
+
+  #save(): void {
+    const { file, name } = this.#options;
+    if (!this.#config.interface.saveConfig || file === undefined || this.#tunnel === undefined) return;
+    using config = InterfaceConfig.open();
+    const link = config.links.find(name);
+    if (link === undefined) return; // somebody has deleted it: nothing is known of what it was
+    const addresses = config.addresses.list(link.index).map(({ address }) => address);
+    saveConfig(file, this.#config.interface, { tunnel: this.#tunnel, addresses, mtu: link.mtu });
+  }
+
+  #chooseMark(config: ConfigFile): number {
+    const { mark = 0, table } = config.interface;
+    if (mark !== 0) return mark;
+    const hasDefault = config.peers.some((peer) => peer.allowedIps.some((allowed) => allowed.prefix === 0));
+    if (this.#options.killSwitch === undefined && (table.kind !== "auto" || !hasDefault)) return 0;
+    const taken = this.#journal.deeds.find((deed) => deed.kind === "mark");
+    if (taken !== undefined) return taken.mark;
+    using host = InterfaceConfig.open();
+    return takeMark(this.#journal, host);
+  }
+
+  #hostSettings(config: ConfigFile, peers: readonly TunnelPeerOptions[], mark: number): HostSettings {
+    const { addresses, mtu, table, resolvers, searchDomains } = config.interface;
+    const { forward = false, killSwitch } = this.#options;
+    const names = { resolvers, searchDomains };
+    return { mtu, addresses, peers, routes: routeTarget(table), mark, names, forward, killSwitch };
+  }
+
+  /** Writes down what is to be run at the end, should this process not be there to do it. */
+  #noteHooks(...stages: readonly ("preDown" | "postDown")[]): void {
+    const wanted = stages.length === 0 ? (["postDown", "preDown"] as const) : stages;
+    for (const stage of wanted) {
+      this.#journal.takeHooks(stage);
+      const commands = this.#config.interface.hooks[stage];
+      if (commands.length > 0) this.#journal.record({ kind: "hooks", stage, commands }, () => undefined);
+    }
+  }
+
+  #runHooks(stage: HookStage, commands: readonly string[]): Promise<void> {
+    const { name, log, signal } = this.#options;
+    return runHooks(stage, commands, name, { log, signal: stage.endsWith("Up") ? signal : undefined });
+  }
+}
+
+/** Undoes what a dead tunnel has left, its hooks included. Returns what could not be undone, and stays in the journal. */
+export async function undoJournal(
+  journal: Journal,
+  log: (line: string) => void,
+  which: Parameters<Journal["undo"]>[1] = () => true,
+): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  const run = async (stage: HookStage, commands: readonly string[]) => {
+    try {
+      await runHooks(stage, commands, journal.tunnel, { log });
+    } catch (error) {
+      log(describe(error)); // much of what they speak of is gone already
+    }
+  };
+  await run("PreDown", journal.takeHooks("preDown"));
+  failures.push(...journal.undo(0, which));
+  await run("PostDown", journal.takeHooks("postDown"));
+  return failures;
+}
+
+function lookUpPeers(config: ConfigFile, hosts: HostLookup): Promise<TunnelPeerOptions[]> {
+  return Promise.all(
+    config.peers.map(async ({ endpoint, ...peer }) => {
+      const found: Endpoint | undefined = endpoint && (await lookUpEndpoint(endpoint, hosts));
+      return { ...peer, ...(found === undefined ? {} : { endpoint: found }) };
+    }),
+  );
+}
+
+function routeTarget(table: TableChoice): RouteTarget {
+  if (table.kind !== "table") return table;
+  return { kind: "table", table: typeof table.table === "number" ? table.table : routingTable(table.table) };
+}
+
+function describe(error: unknown): string {
+  return error instanceof VpnError ? error.line : String(error);
+}

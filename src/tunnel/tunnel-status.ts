@@ -1,0 +1,50 @@
+/** How a tunnel fares, as plain data: what commands print as JSON and programs watch. */
+import type { DropReason } from "../base/errors.ts";
+import type { AeadName } from "../dataplane/packet-aead.ts";
+import type { WorkerReport } from "../dataplane/shared-memory.ts";
+import type { TunDevice } from "../os/tun-device.ts";
+import type { SuperPacketKinds } from "../packet/virtio-header.ts";
+import type { UdpTransport } from "../transport/udp.ts";
+import { type ProtocolDriver, superPackets } from "./protocol-driver.ts";
+
+export interface PeerStatus {
+  readonly publicKey: string;
+  readonly endpoint: string | undefined;
+  readonly lastHandshakeAt: number | undefined;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+export interface TunnelStatus {
+  readonly name: string;
+  readonly port: number;
+  readonly mtu: number;
+  readonly aead: AeadName | undefined;
+  readonly offloads: { readonly tun: SuperPacketKinds; readonly udp: UdpTransport["offloads"] };
+  readonly peers: readonly PeerStatus[];
+  readonly drops: Partial<Record<DropReason, number>>;
+  readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
+}
+
+export function statusOf(
+  { device, plane }: ProtocolDriver,
+  tun: TunDevice,
+  transport: UdpTransport,
+  mtu: number,
+): TunnelStatus {
+  return {
+    name: tun.name,
+    port: transport.port,
+    mtu,
+    aead: plane.aead,
+    offloads: { tun: superPackets(tun), udp: transport.offloads },
+    peers: Array.from(device.peers, (peer) => ({
+      publicKey: peer.publicKey.toString(),
+      endpoint: peer.endpoint?.toString(),
+      lastHandshakeAt: peer.lastHandshakeAt,
+      ...plane.peers.transfer(peer.id),
+    })),
+    drops: plane.memory.drops(),
+    workers: { outbound: plane.memory.report("outbound"), inbound: plane.memory.report("inbound") },
+  };
+}

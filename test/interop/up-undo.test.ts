@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { describe, type TestContext, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { FullTunnelNetwork } from "./full-tunnel.ts";
+import { difference, type ManagedHost } from "./managed-host.ts";
+
+const patienceMs = 20_000;
+const touched = [
+  "links",
+  "addresses",
+  "routes4",
+  "routes6",
+  "rules4",
+  "rules6",
+  "nftables",
+  "sysctls",
+  "resolvers",
+  "state",
+];
+
+function isReady(t: TestContext): boolean {
+  return (
+    requireNamespaces(t) &&
+    requireProgram(t, "nft", "nftables") !== undefined &&
+    requireProgram(t, "ping", "iputils-ping") !== undefined &&
+    requireProgram(t, "unshare", "util-linux") !== undefined
+  );
+}
+
+/** Kills a tunnel that has just come up, which then has no chance to undo anything. */
+async function killed(host: ManagedHost, ...parameters: string[]): Promise<void> {
+  const program = await host.up("wg0", ...parameters);
+  program.kill("SIGKILL");
+  await program.outcome;
+}
+
+async function down(host: ManagedHost): Promise<void> {
+  const { code, stderr } = await host.warren("down", "wg0");
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+}
+
+interface Way {
+  readonly title: string;
+  readonly go: (host: ManagedHost, parameters: readonly string[], whileUp: () => Promise<void>) => Promise<void>;
+}
+
+const ways: readonly Way[] = [
+  {
+    title: "down",
+    async go(host, parameters, whileUp) {
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      await down(host);
+      const { code, stderr } = await program.outcome;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    },
+  },
+  {
+    title: "SIGTERM",
+    async go(host, parameters, whileUp) {
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      program.kill("SIGTERM");
+      const { code, stderr } = await program.outcome;
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    },
+  },
+  {
+    title: "SIGKILL, then down",
+    async go(host, parameters) {
+      await killed(host, ...parameters);
+      const left = await host.state();
+      assert.notEqual(left.resolvers, "nameserver 203.0.113.53\nsearch example.org\n", "there is something to undo");
+      assert.match(left.rules4, /not from all fwmark/);
+      await down(host);
+    },
+  },
+  {
+    title: "SIGKILL, up, then down",
+    async go(host, parameters, whileUp) {
+      const first = await host.up("wg0", ...parameters);
+      const { rules4, rules6, resolvers } = await host.state();
+      first.kill("SIGKILL");
+      await first.outcome;
+      const program = await host.up("wg0", ...parameters);
+      await whileUp();
+      assert.deepEqual(difference({ rules4, rules6, resolvers }, await host.state()), {}, "nothing is there twice");
+      await down(host);
+      assert.equal((await program.outcome).code, 0);
+    },
+  },
+];
+
+describe("warren up leaves no trace", { concurrency: 2, timeout: 240_000 }, () => {
+  for (const { title, go } of ways) {
+    test(title, async (t) => {
+      if (!isReady(t)) return;
+      using network = new FullTunnelNetwork();
+      const { host } = network;
+      await network.serve();
+      host.configure("wg0", network.file({ dns: "10.8.0.2, fd08::2, corp.example" }));
+      await host.machine.run("nft", "add", "table", "inet", "of-the-machine");
+      const before = await host.state();
+      await go(host, ["--forward", "--kill-switch"], async () => {
+        const meanwhile = await host.state();
+        assert.deepEqual(Object.keys(difference(before, meanwhile)), touched, "all is different meanwhile");
+        assert.equal(
+          meanwhile.resolvers.split("\n").slice(1).join(" "),
+          "nameserver 10.8.0.2 nameserver fd08::2 search corp.example ",
+        );
+        assert.equal(await network.reached(), 2, "all goes through the tunnel");
+      });
+      assert.deepEqual(difference(before, await host.state()), {});
+      assert.equal((await host.warren("down", "wg0")).code, 1, "there is nothing left to end");
+    });
+  }
+});
+
+test("a kill switch that a killed tunnel left stays where the next one fails, and goes where that wants none", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  const before = await host.state();
+  const isShut = async () => /warren-kill-switch-wg0/.test((await host.state()).nftables);
+  host.configure("wg0", network.file({}));
+  await killed(host, "--kill-switch");
+  host.configure("wg0", network.file({ more: "PostUp = false" }));
+  for (const parameters of [["--kill-switch"], []]) {
+    const { code, stderr } = await host.warren("up", "wg0", ...parameters);
+    assert.equal(code, 1);
+    assert.match(stderr, /the kill switch of wg0 stays: `warren down wg0` opens it/);
+    assert.equal(await isShut(), true);
+  }
+  host.configure("wg0", network.file({}));
+  await host.up("wg0");
+  assert.equal(await isShut(), false);
+  await down(host);
+  assert.deepEqual(difference(before, await host.state()), {});
+});
+
+test("what a killed tunnel left and the next one does not want is undone when that comes up", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  const { rules4, rules6, resolvers, sysctls } = await host.state();
+  host.configure("wg0", network.file({ dns: "10.8.0.2", more: "PostDown = touch /etc/undone" }));
+  await killed(host, "--forward");
+  host.configure("wg0", network.file({ allowedIps: "10.98.0.0/16" }));
+  await host.up("wg0");
+  const now = await host.state();
+  const others = now.sysctls.split("\n").filter((line) => !line.includes("/wg0/")); // those of the interface itself
+  const left = { rules4, rules6, resolvers, sysctls };
+  assert.deepEqual(difference(left, { ...now, sysctls: others.join("\n") }), {});
+  assert.equal(host.read("etc/undone"), "");
+  await down(host);
+});
+
+test("killed at any point while it comes up, it leaves nothing that down does not undo", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  host.configure("wg0", network.file({ dns: "10.8.0.2" }));
+  const before = await host.state();
+  for (const lines of [2, 4, 7, 10]) {
+    const program = host.start(host.command("up", "wg0", "--foreground", "--forward", "--kill-switch"));
+    const begun = performance.now();
+    while (linesNoted(host) < lines) {
+      assert.ok(performance.now() - begun < patienceMs, `${lines} lines were not written`);
+      await setImmediate();
+    }
+    program.kill("SIGKILL");
+    await program.outcome;
+    await down(host);
+    assert.deepEqual(difference(before, await host.state()), {}, `killed after ${lines} lines`);
+  }
+});
+
+function linesNoted(host: ManagedHost): number {
+  const [journal] = host.notes().filter((file) => file.endsWith("wg0.journal"));
+  return journal === undefined ? 0 : host.read(journal).trim().split("\n").length;
+}

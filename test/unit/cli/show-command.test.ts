@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatAge, formatSize } from "../../../src/cli/quantities.ts";
+import { toText } from "../../../src/cli/show-command.ts";
+
+test("sizes and ages are what people read", () => {
+  assert.deepEqual([0, 1023, 1024, 1536, 1024 ** 2, 1.5 * 1024 ** 4, 1024 ** 6].map(formatSize), [
+    "0 B",
+    "1023 B",
+    "1.00 KiB",
+    "1.50 KiB",
+    "1.00 MiB",
+    "1.50 TiB",
+    "1024.00 PiB",
+  ]);
+  const ages = [0, 999, 1000, 62_000, 3_600_000, 90_061_000, 31_536_000_000].map((ms) => formatAge(0, ms));
+  assert.deepEqual(ages, [
+    "now",
+    "now",
+    "1 second ago",
+    "1 minute, 2 seconds ago",
+    "1 hour ago",
+    "1 day, 1 hour, 1 minute, 1 second ago",
+    "1 year ago",
+  ]);
+  assert.equal(formatAge(5000, 0), "in 5 seconds: the clock was set back");
+});
+
+test("a tunnel is shown as wg shows it, the peer heard of last first, and its own facts where it has them", () => {
+  const peer = {
+    hasPresharedKey: false,
+    endpoint: undefined,
+    receivedBytes: 0,
+    sentBytes: 0,
+    persistentKeepaliveSeconds: 0,
+  };
+  const description = {
+    name: "wg0",
+    publicKey: "AAAA",
+    listenPort: 51820,
+    mark: 0xca6c,
+    peers: [
+      { ...peer, publicKey: "BBBB", latestHandshakeAt: undefined, allowedIps: [] },
+      {
+        publicKey: "CCCC",
+        hasPresharedKey: true,
+        endpoint: "192.0.2.1:9",
+        latestHandshakeAt: 1000,
+        receivedBytes: 2048,
+        sentBytes: 10,
+        persistentKeepaliveSeconds: 25,
+        allowedIps: ["10.0.0.0/8", "::/0"],
+      },
+    ],
+  };
+  const text = [
+    "interface: wg0",
+    "  public key: AAAA",
+    "  private key: (hidden)",
+    "  listening port: 51820",
+    "  fwmark: 0xca6c",
+    "",
+    "peer: CCCC",
+    "  preshared key: (hidden)",
+    "  endpoint: 192.0.2.1:9",
+    "  allowed ips: 10.0.0.0/8, ::/0",
+    "  latest handshake: 2 seconds ago",
+    "  transfer: 2.00 KiB received, 10 B sent",
+    "  persistent keepalive: every 25 seconds",
+    "",
+    "peer: BBBB",
+    "  allowed ips: (none)",
+  ].join("\n");
+  assert.equal(toText({ description, own: undefined }, 3000), text);
+  const workers = { packets: 0, systemCalls: 0, allocatedBytes: 0, packetsAtReading: 0 };
+  const own = {
+    pid: 1,
+    name: "wg0",
+    port: 51820,
+    mtu: 1420,
+    aead: "block" as const,
+    offloads: { tun: { tcp4: true, tcp6: false, udp: true }, udp: { segmentation: true, receiveOffload: false } },
+    drops: { "message-replayed": 3, "packet-no-peer": 1 },
+    workers: { outbound: workers, inbound: workers },
+  };
+  const empty = { name: "wg0", publicKey: undefined, listenPort: 0, mark: 0, peers: [] };
+  const expected = [
+    "interface: wg0",
+    "  public key: (none)",
+    "  private key: (none)",
+    "  mtu: 1420",
+    "  cipher: block",
+    "  offloads: TSO over IPv4, USO, UDP_SEGMENT",
+    "  dropped: 3 message-replayed, 1 packet-no-peer",
+  ].join("\n");
+  assert.equal(toText({ description: empty, own }, 3000), expected);
+});

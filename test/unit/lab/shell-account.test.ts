@@ -1,0 +1,25 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { describeShell, suggestions } from "../../../src/lab/shell-account.ts";
+
+test("warren's own commands are for a tunnel that has a control socket", () => {
+  const programs = (device: string) => suggestions(device, "udp").map(({ command }) => command.split(" ")[0]);
+  assert(programs("wg0").includes("warren"));
+  assert(!programs("tun0").includes("warren"));
+});
+
+test("each thing to try says which programs it needs, and names its interface", () => {
+  for (const { needs, command } of suggestions("tun0", "tcp port 5555")) {
+    const used = ["ping", "ip", "getent", "tracepath", "traceroute", "tcpdump"].filter((program) =>
+      new RegExp(`(^|; )${program} `).test(command),
+    );
+    assert.deepEqual(needs.toSorted(), used.toSorted(), command);
+    assert(!command.includes("wg0"), command);
+  }
+});
+
+test("where nothing is installed nothing is to be tried, and how to leave is said all the same", () => {
+  const text = describeShell("/bin/sh", []);
+  assert.match(text, /\/bin\/sh on the client.* Leave with exit or Ctrl-D/);
+  assert(!text.includes("Try"));
+});

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { Claims } from "../../../src/tunnel/claims.ts";
+
+/** Values in memory, and the claims on them, on the disk, as another process would find them. */
+function scene(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), "warren-claims-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const values = new Map([["forwarding", "0"]]);
+  const path = join(folder, "kept/claims.json");
+  const claims = (boot = "this") =>
+    new Claims<string>(path, boot, {
+      read: (resource) => values.get(resource) ?? "",
+      write: (resource, value) => void values.set(resource, value),
+      same: (a, b) => a === b,
+    });
+  return { values, path, claims, value: () => values.get("forwarding") };
+}
+
+test("the last one who gives up restores what there was", (t) => {
+  const { claims, value, path } = scene(t);
+  claims().take("forwarding", "wg0", "1");
+  claims().take("forwarding", "wg1", "2");
+  assert.equal(value(), "2");
+  claims().release("forwarding", "wg0");
+  assert.equal(value(), "2");
+  claims().release("forwarding", "wg1");
+  assert.equal(value(), "0");
+  assert.equal(existsSync(path), false);
+});
+
+test("whoever remains has it as he wants it", (t) => {
+  const { claims, value } = scene(t);
+  claims().take("forwarding", "wg0", "1");
+  claims().take("forwarding", "wg1", "2");
+  claims().release("forwarding", "wg1");
+  assert.equal(value(), "1");
+  claims().release("forwarding", "wg1");
+  assert.equal(value(), "1", "nothing is given up twice");
+  claims().release("forwarding", "wg0");
+  assert.equal(value(), "0");
+});
+
+test("a claim is renewed in its owner's name, and counts once", (t) => {
+  const { claims, value, path } = scene(t);
+  for (const wanted of ["1", "2"]) claims().take("forwarding", "wg0", wanted);
+  assert.equal(readFileSync(path, "utf8").match(/"by":"wg0"/g)?.length, 1);
+  assert.equal(value(), "2");
+  claims().release("forwarding", "wg0");
+  assert.equal(value(), "0");
+});
+
+test("what somebody else has changed is left alone", (t) => {
+  const { claims, values, value } = scene(t);
+  claims().take("forwarding", "wg0", "1");
+  values.set("forwarding", "7");
+  claims().release("forwarding", "wg0");
+  assert.equal(value(), "7");
+});
+
+test("claims of a former run of the machine are given up, and undone where a restart does not undo them", (t) => {
+  for (const [isLasting, expected] of [
+    [true, "0"],
+    [false, "1"],
+  ] as const) {
+    const { claims, value, path } = scene(t);
+    claims("former").take("forwarding", "wg0", "1");
+    claims("this").recover(isLasting);
+    assert.equal(value(), expected);
+    assert.equal(existsSync(path), false);
+  }
+  const { claims, value } = scene(t);
+  claims().take("forwarding", "wg0", "1");
+  claims().recover(true);
+  assert.equal(value(), "1", "those of this run stay");
+});

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import {
+  appendFileSync,
+  chmodSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { VpnError } from "../../../src/base/errors.ts";
+import { claimFile } from "../../../src/tunnel/deed.ts";
+import { Journal } from "../../../src/tunnel/journal.ts";
+import type { StateFolders } from "../../../src/tunnel/state-folder.ts";
+
+function foldersOf(t: TestContext): StateFolders {
+  const folder = mkdtempSync(join(tmpdir(), "warren-journal-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  return { run: join(folder, "run"), lasting: join(folder, "lasting") };
+}
+
+function fileOf({ run }: StateFolders): string {
+  const [file] = globSync(`${run}/*/wg0.journal`);
+  return file;
+}
+
+function dead(folders: StateFolders): Journal {
+  const state = Journal.find("wg0", folders);
+  assert.ok(state.kind === "dead");
+  return state.journal;
+}
+
+const nothing = () => undefined;
+const hooks = { kind: "hooks", stage: "postDown", commands: ["one", "two"] } as const;
+
+test("a deed is written before it is done, and undone the last first", (t) => {
+  const folders = foldersOf(t);
+  using journal = Journal.open("wg0", { folders });
+  const paths = ["a", "b"].map((name) => join(folders.run, name));
+  for (const path of paths) {
+    journal.record({ kind: "file", path }, (context) => {
+      assert.match(readFileSync(fileOf(folders), "utf8"), new RegExp(`"path":"${path}"}}\n$`));
+      claimFile(context, path, "ours\n");
+    });
+  }
+  assert.deepEqual(journal.deeds.length, 2);
+  assert.deepEqual(journal.undo(), []);
+  assert.match(readFileSync(fileOf(folders), "utf8"), /\{"undone":2\}\n\{"undone":1\}\n$/);
+  assert.deepEqual(globSync(`${folders.run}/{a,b}`), []);
+});
+
+test("what cannot be undone stays written, and does not keep the rest from being undone", (t) => {
+  const folders = foldersOf(t);
+  const journal = Journal.open("wg0", { folders });
+  journal.record({ kind: "mark", mark: 7 }, nothing);
+  journal.record({ kind: "resolvconf", program: "/nowhere/resolvconf", record: "wg0" }, nothing);
+  const [failure] = journal.undo();
+  assert.match(String(failure), /\/nowhere\/resolvconf -d wg0 -f failed/);
+  journal[Symbol.dispose]();
+  using again = dead(folders);
+  assert.deepEqual(
+    again.deeds.map(({ kind }) => kind),
+    ["resolvconf"],
+  );
+});
+
+test("a name has one live tunnel; a dead one's deeds are found again, and an empty journal is no trace", (t) => {
+  const folders = foldersOf(t);
+  const first = Journal.open("wg0", { folders, file: "/etc/wireguard/wg0.conf" });
+  assert.throws(
+    () => Journal.open("wg0", { folders }),
+    (error) => error instanceof VpnError && error.code === "name-taken" && error.message.includes(String(process.pid)),
+  );
+  const live = Journal.find("wg0", folders);
+  assert.ok(live.kind === "live" && live.owner.file === "/etc/wireguard/wg0.conf" && live.owner.pid === process.pid);
+  first.record(hooks, nothing);
+  first[Symbol.dispose]();
+  const second = dead(folders);
+  assert.deepEqual(second.deeds, [hooks]);
+  assert.deepEqual(second.takeHooks("preDown"), []);
+  assert.deepEqual(second.takeHooks("postDown"), ["one", "two"]);
+  assert.deepEqual(second.takeHooks("postDown"), []);
+  second[Symbol.dispose]();
+  assert.equal(Journal.find("wg0", folders).kind, "absent");
+  assert.deepEqual(globSync("**/*", { cwd: folders.run }), ["lock"]);
+});
+
+test("a line that a crash cut off is passed over, and does not spoil the next", (t) => {
+  const folders = foldersOf(t);
+  const journal = Journal.open("wg0", { folders });
+  journal.record(hooks, nothing);
+  appendFileSync(fileOf(folders), '{"id":2,"deed":{"kind":"kill-');
+  journal[Symbol.dispose]();
+  const file = fileOf(folders);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/"pid":[0-9]+/, '"pid":1'));
+  const again = dead(folders);
+  assert.deepEqual(again.deeds, [hooks]);
+  const live = Journal.find("wg0", folders);
+  assert.ok(live.kind === "live" && live.owner.pid === process.pid, "it has changed hands");
+  again.record({ kind: "mark", mark: 9 }, nothing);
+  again[Symbol.dispose]();
+  using third = dead(folders);
+  assert.deepEqual(
+    third.deeds.map(({ kind }) => kind),
+    ["hooks", "mark"],
+  );
+});
+
+test("what was done before the machine restarted is not undone", (t) => {
+  const folders = foldersOf(t);
+  const journal = Journal.open("wg0", { folders });
+  journal.record({ kind: "mark", mark: 9 }, nothing);
+  journal[Symbol.dispose]();
+  const file = fileOf(folders);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/"boot":"[^"]*"/, '"boot":"another"'));
+  using again = dead(folders);
+  assert.deepEqual(again.deeds, []);
+});
+
+test("two tunnels are never given one mark", (t) => {
+  const folders = foldersOf(t);
+  using first = Journal.open("wg0", { folders });
+  using second = Journal.open("wg1", { folders });
+  assert.equal(first.reserveMark(100, new Set([100, undefined])), 101);
+  assert.equal(second.reserveMark(100, new Set([100])), 102);
+  for (const journal of [first, second]) journal.undo();
+});
+
+test("how often a tunnel has read its file again is found by others", (t) => {
+  const folders = foldersOf(t);
+  using journal = Journal.open("wg0", { folders });
+  assert.deepEqual(Journal.reloads("wg0", folders), []);
+  journal.noteReload(undefined);
+  journal.noteReload("the port is taken");
+  assert.deepEqual(Journal.reloads("wg0", folders), [{ ok: true }, { ok: false, failure: "the port is taken" }]);
+});
+
+test("nobody else can read what is written, or write what will be undone", (t) => {
+  const folders = foldersOf(t);
+  using _journal = Journal.open("wg0", { folders });
+  assert.deepEqual([statSync(folders.run).mode & 0o777, statSync(fileOf(folders)).mode & 0o777], [0o700, 0o600]);
+  const open = foldersOf(t);
+  mkdirSync(open.run);
+  chmodSync(open.run, 0o777);
+  assert.throws(() => Journal.open("wg0", { folders: open }), /is not a folder of this user alone/);
+});
+
+test("a name that leads elsewhere is refused", (t) => {
+  const folders = foldersOf(t);
+  for (const name of ["", ".", "..", "../x", "a/b", "a b", "a\0", "sixteencharacters", "$(id)", "wg0;x"]) {
+    assert.throws(() => Journal.open(name, { folders }), /is not an interface name/, name);
+    assert.throws(() => Journal.find(name, folders), /is not an interface name/, name);
+  }
+});
