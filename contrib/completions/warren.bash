@@ -34,7 +34,7 @@ _warren() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     longer="${path:+$path }$word"
     case "$longer" in
-    "lab" | "up" | "down" | "reload" | "show" | "trace" | "classic" | "classic server" | "classic client" | "classic help" | "genkey" | "genpsk" | "pubkey" | "doctor" | "help") path=$longer ;;
+    "lab" | "up" | "down" | "reload" | "show" | "trace" | "relay" | "classic" | "classic server" | "classic client" | "classic help" | "genkey" | "genpsk" | "pubkey" | "doctor" | "help") path=$longer ;;
     esac
   done
   case "$path $previous" in
@@ -43,6 +43,17 @@ _warren() {
     "up --name") :; return ;;
     "trace --pcap") _warren_files; return ;;
     "trace --count") :; return ;;
+    "relay --cert") _warren_files; return ;;
+    "relay --key") _warren_files; return ;;
+    "relay --web-page") _warren_files; return ;;
+    "relay --ca") _warren_files; return ;;
+    "relay --server-name") :; return ;;
+    "relay --path-file") _warren_files; return ;;
+    "relay --mark") :; return ;;
+    "relay --max-connections") :; return ;;
+    "relay --max-per-source") :; return ;;
+    "relay --max-apps") :; return ;;
+    "relay --idle") :; return ;;
     "classic server --tun") :; return ;;
     "classic server --address") :; return ;;
     "classic server --listen") :; return ;;
@@ -51,13 +62,14 @@ _warren() {
     "classic client --route") :; return ;;
   esac
   case "$path" in
-    "") _warren_words "lab up down reload show trace classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
+    "") _warren_words "lab up down reload show trace relay classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
     "lab") _warren_words "--stage --json --trace --shell --break -h --help" ;;
     "up") _warren_words "-f --foreground --forward --kill-switch --kill-switch-lan --name --json -h --help"; _warren_configs ;;
     "down") _warren_words "-h --help"; _warren_configs ;;
     "reload") _warren_words "-h --help"; _warren_configs ;;
     "show") _warren_words "--json -h --help"; _warren_interfaces ;;
     "trace") _warren_words "--pcap --force --count --json -h --help"; _warren_interfaces ;;
+    "relay") _warren_words "--cert --key --web-page --ca --server-name --insecure-accept-any-certificate --path-file --mark --max-connections --max-per-source --max-apps --idle --json -h --help"; : ;;
     "classic") _warren_words "server client help -h --help" ;;
     "classic server") _warren_words "--tun --address --listen --nat --i-know-this-is-not-encryption -h --help" ;;
     "classic client") _warren_words "--tun --address --route -h --help"; : ;;

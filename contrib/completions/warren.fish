@@ -15,7 +15,7 @@ function __warren_at
     set -l path
     for word in (commandline -opc)[2..-1]
         set -l longer (string join -- ' ' $path $word)
-        contains -- "$longer" 'lab' 'up' 'down' 'reload' 'show' 'trace' 'classic' 'classic server' 'classic client' 'classic help' 'genkey' 'genpsk' 'pubkey' 'doctor' 'help'; and set path $longer
+        contains -- "$longer" 'lab' 'up' 'down' 'reload' 'show' 'trace' 'relay' 'classic' 'classic server' 'classic client' 'classic help' 'genkey' 'genpsk' 'pubkey' 'doctor' 'help'; and set path $longer
     end
     test "$path" = "$argv[1]"
 end
@@ -27,6 +27,7 @@ complete -c warren -n '__warren_at \'\'' -a down -d 'end a tunnel and undo all t
 complete -c warren -n '__warren_at \'\'' -a reload -d 'apply a changed configuration file to a live tunnel without ending its sessions'
 complete -c warren -n '__warren_at \'\'' -a show -d 'show the tunnels that are up, warren\'s and those of other userspace programs'
 complete -c warren -n '__warren_at \'\'' -a trace -d 'watch what passes a tunnel that is up, inside and outside, until Ctrl-C'
+complete -c warren -n '__warren_at \'\'' -a relay -d 'carry WireGuard over TCP, TLS or WebSocket until Ctrl-C, for networks that block UDP'
 complete -c warren -n '__warren_at \'\'' -a classic -d 'the teaching VPN: XOR over TCP, which protects nothing'
 complete -c warren -n '__warren_at \'\'' -a genkey -d 'print a new private key'
 complete -c warren -n '__warren_at \'\'' -a genpsk -d 'print a new preshared key'
@@ -63,6 +64,20 @@ complete -c warren -n '__warren_at \'trace\'' -l count -r -f -d 'end after so ma
 complete -c warren -n '__warren_at \'trace\'' -l json -d 'one JSON object a line (docs/trace.md)'
 complete -c warren -n '__warren_at \'trace\'' -s h -l help -d 'print this help, or a command\'s'
 complete -c warren -n '__warren_at \'trace\'' -f -a '(__warren_interfaces)'
+complete -c warren -n '__warren_at \'relay\'' -l cert -r -F -d 'server: the certificate with its chain, PEM; SIGHUP reads it again'
+complete -c warren -n '__warren_at \'relay\'' -l key -r -F -d 'server: the certificate\'s key, PEM'
+complete -c warren -n '__warren_at \'relay\'' -l web-page -r -F -d 'server: a file or folder to show to whoever comes with a browser'
+complete -c warren -n '__warren_at \'relay\'' -l ca -r -F -d 'client: trust these certificates, PEM, instead of the machine\'s own authorities'
+complete -c warren -n '__warren_at \'relay\'' -l server-name -r -f -d 'client: the name to ask for and to check, instead of the endpoint\'s host'
+complete -c warren -n '__warren_at \'relay\'' -l insecure-accept-any-certificate -d 'client: do not check whose the server\'s certificate is'
+complete -c warren -n '__warren_at \'relay\'' -l path-file -r -F -d 'read the WebSocket\'s path from a file, so that no list of processes shows it'
+complete -c warren -n '__warren_at \'relay\'' -l mark -r -f -d 'firewall mark of the relay\'s own sockets'
+complete -c warren -n '__warren_at \'relay\'' -l max-connections -r -f -d 'server: connections at one time (256)'
+complete -c warren -n '__warren_at \'relay\'' -l max-per-source -r -f -d 'server: connections from one address at one time (32)'
+complete -c warren -n '__warren_at \'relay\'' -l max-apps -r -f -d 'client: UDP addresses served at one time (64)'
+complete -c warren -n '__warren_at \'relay\'' -l idle -r -f -d 'end a connection on which nothing came or went for so long (600)'
+complete -c warren -n '__warren_at \'relay\'' -l json -d 'one JSON object a line: ready, connected, closed, retrying, refused, stopped'
+complete -c warren -n '__warren_at \'relay\'' -s h -l help -d 'print this help, or a command\'s'
 complete -c warren -n '__warren_at \'classic\'' -a server -d 'wait for clients until Ctrl-C'
 complete -c warren -n '__warren_at \'classic\'' -a client -d 'connect to a server, again and again, until Ctrl-C'
 complete -c warren -n '__warren_at \'classic\'' -a help -d 'display help for command'

@@ -14,7 +14,7 @@ export function relayCommand(program: Command): void {
     .argument("<endpoint...>", "last of all, where it goes: tcp, tls, ws, wss://host/path, or udp://127.0.0.1:51820")
     .option("--cert <file>", "server: the certificate with its chain, PEM; SIGHUP reads it again")
     .option("--key <file>", "server: the certificate's key, PEM")
-    .option("--web-page <path>", "server: a file or folder to show to whoever comes with a browser")
+    .option("--web-page <file>", "server: a file or folder to show to whoever comes with a browser")
     .option("--ca <file>", "client: trust these certificates, PEM, instead of the machine's own authorities")
     .option("--server-name <name>", "client: the name to ask for and to check, instead of the endpoint's host")
     .option("--insecure-accept-any-certificate", "client: do not check whose the server's certificate is")
