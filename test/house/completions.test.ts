@@ -48,7 +48,7 @@ function offers(bash: string, ...words: string[]): string[] {
 test("bash offers what may follow", (t) => {
   const bash = requireProgram(t, "bash", "bash");
   if (bash === undefined) return;
-  assert.deepEqual(offers(bash, "re"), ["reload"]);
+  assert.deepEqual(offers(bash, "re"), ["reload", "relay"]);
   assert.deepEqual(offers(bash, "up", "--kill"), ["--kill-switch", "--kill-switch-lan"]);
   assert.deepEqual(offers(bash, "up", "--json", "--kill"), ["--kill-switch", "--kill-switch-lan"]);
   assert.deepEqual(offers(bash, "--verbose", "genk"), ["genkey"]);
