@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -11,7 +12,7 @@ import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { Machine, type Program } from "./machine.ts";
 import { within } from "./patience.ts";
 import { CertificateFiles, RelayProcess } from "./relay-process.ts";
-import { Message, message, Target } from "./relay-target.ts";
+import { Message, message, stranger, Target } from "./relay-target.ts";
 import { PlainConnection, serveUdpOverTcp } from "./udp-over-tcp.ts";
 import { Underlay } from "./underlay.ts";
 import { warrenCommand } from "./warren-process.ts";
@@ -162,6 +163,33 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
       await relay.event(event, patienceMs);
       await relay.stop();
     }
+  });
+
+  test("holds no more than its places allow, however many strangers begin the longest of frames", async (t) => {
+    if (!isReady(t)) return;
+    using host = new Here();
+    using target = await Target.open();
+    using undo = new DisposableStack();
+    const port = await freePort();
+    const relay = await RelayProcess.start(host, `tcp://127.0.0.1:${port}`, `udp://${target.endpoint}`);
+    const before = relay.program.residentBytes;
+    const unfinished = PlainConnection.frame(message(Message.data, 65_507, stranger)).subarray(0, -1);
+    const first = PlainConnection.frame(message(Message.initiation, 148, stranger));
+    for (let i = 0; i < 400; i++) {
+      const { socket } = await PlainConnection.open(port);
+      undo.defer(() => socket.destroy());
+      await new Promise<void>((resolve) => socket.write(Buffer.concat([first, unfinished]), () => resolve()));
+    }
+    const peer = await PlainConnection.open(port);
+    peer.send(message(Message.initiation, 148));
+    await within(patienceMs, "an answer in the crowd", peer.holds(1));
+    const grownBytes = relay.program.residentBytes - before;
+    const descriptors = readdirSync(`/proc/${relay.program.pid}/fd`).length;
+    peer.socket.destroy();
+    assert.ok(grownBytes < 120e6, `${grownBytes} bytes for 256 places`);
+    assert.ok(descriptors < 2 * 256 + 50, `${descriptors} descriptors`);
+    const { report } = await relay.stop();
+    assert.equal(report.guests?.["crowded-out"], 401 - 256);
   });
 
   test("ends with one line and status 2 for wrong usage, 1 for a failure", () => {
