@@ -24,7 +24,7 @@ async function down(where: string): Promise<void> {
   switch (state.kind) {
     case "absent":
       throw new VpnError("not-available", `${name} is not up`, {
-        remedy: "nothing of it is left here; `warren show` lists what is up",
+        remedy: "nothing that `warren up` has done for it is left; `warren show` lists what is up",
       });
     case "dead":
       return await undoLeftovers(state.journal);

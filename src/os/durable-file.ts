@@ -45,8 +45,8 @@ export function replaceFile(path: string, content: string, rights: FileRights): 
 }
 
 function writeBeside(path: string, content: string, { mode, owner }: FileRights): void {
-  const fresh = `${path}.warren-${process.pid}`;
-  rmSync(fresh, { force: true });
+  removeUnfinished(path);
+  const fresh = besidePath(path);
   const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     writeSync(fd, content);
@@ -61,6 +61,17 @@ function writeBeside(path: string, content: string, { mode, owner }: FileRights)
     closeSync(fd);
   }
   syncFolder(dirname(path));
+}
+
+/** Where the new content of a file is made, one writer at a time: by the same name always, so that a crash leaves one at most. */
+export function besidePath(path: string): string {
+  return `${path}.warren`;
+}
+
+/** Removes what a crash may have left beside a file. */
+export function removeUnfinished(path: string): void {
+  const fresh = besidePath(path);
+  if (lstatSync(fresh, { throwIfNoEntry: false }) !== undefined) rmSync(fresh);
 }
 
 /** Puts changes of a folder's entries on the disk. */

@@ -4,7 +4,7 @@
  */
 import { lstatSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { replaceFile, syncFolder } from "../os/durable-file.ts";
+import { besidePath, removeUnfinished, replaceFile, syncFolder } from "../os/durable-file.ts";
 import type { Claimable } from "./claims.ts";
 
 export type FileValue =
@@ -26,13 +26,13 @@ export const claimedFile: Claimable<FileValue> = {
     return { kind: "file", content: readFileSync(path, "utf8"), mode: status.mode & 0o7777, owner };
   },
   write(path, value) {
+    removeUnfinished(path);
     switch (value.kind) {
       case "absent":
         rmSync(path, { force: true });
         break;
       case "link": {
-        const fresh = `${path}.warren-${process.pid}`;
-        rmSync(fresh, { force: true });
+        const fresh = besidePath(path);
         symlinkSync(value.target, fresh);
         renameSync(fresh, path);
         break;
@@ -43,6 +43,7 @@ export const claimedFile: Claimable<FileValue> = {
     }
     syncFolder(dirname(path));
   },
+  tidy: removeUnfinished,
   same(a, b) {
     if (a.kind === "file" && b.kind === "file") return a.content === b.content;
     return JSON.stringify(a) === JSON.stringify(b);

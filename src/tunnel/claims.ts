@@ -7,7 +7,7 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { replaceFile } from "../os/durable-file.ts";
+import { removeUnfinished, replaceFile } from "../os/durable-file.ts";
 import { openFolder } from "./state-folder.ts";
 
 /** How one kind of value is read and written. Values are compared as JSON. */
@@ -15,6 +15,8 @@ export interface Claimable<Value> {
   read(resource: string): Value;
   /** What `read` would return after `write(resource, value)`. */
   write(resource: string, value: Value): void;
+  /** Removes what a crash in the middle of `write` may have left. */
+  tidy?(resource: string): void;
   /** Whether two values are the same as far as a claim is concerned. */
   same(a: Value, b: Value): boolean;
 }
@@ -64,6 +66,7 @@ export class Claims<Value> {
    */
   recover(isLasting: boolean): void {
     try {
+      removeUnfinished(this.#path);
       this.#drop((claim) => claim.boot !== this.#boot, isLasting);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error; // another user's, who will see to them
@@ -80,6 +83,7 @@ export class Claims<Value> {
       const wanted = next === undefined ? entry.original : next.value;
       const isOurs = () => this.#kind.same(this.#kind.read(resource), top.value);
       if (restores && next !== top && isOurs()) this.#kind.write(resource, wanted);
+      this.#kind.tidy?.(resource);
       entry.claims = remaining;
       if (remaining.length === 0) entries.delete(resource);
       this.#save(entries);

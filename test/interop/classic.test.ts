@@ -45,6 +45,7 @@ describe("two warrens, classic", { concurrency: 1, timeout: 60_000 }, () => {
     assert.match(said[1], /^\[CLIENT→TUN\] Received 84 bytes, decrypting\.\.\.$/m);
     assert.match(said[1], /^\[TUN→CLIENT\] Read 84 bytes from TUN, encrypting\.\.\.$/m);
     assert.match(said[1], /^192\.0\.2\.1:\d+: has the tunnel address 10\.8\.0\.2$/m);
+    assert.doesNotMatch(said.join(), /\b28 bytes/, "the greeting is no packet: from it on there are no pauses");
     assert.deepEqual([stateOf(underlay.left), stateOf(underlay.right)], before);
 
     const again = await startServer(underlay.right);

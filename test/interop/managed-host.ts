@@ -2,7 +2,6 @@
  * A host on which `warren up`, `down` and `reload` are run as by an operator: with an /etc and a /run of its own, and with
  * all that they may change to be looked at.
  */
-import { spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -21,6 +20,16 @@ import { warrenCommand } from "./warren-process.ts";
 
 /** What programs need of the machine's own /etc. */
 const kept = ["alternatives", "group", "iproute2", "ld.so.cache", "nsswitch.conf", "passwd", "protocols", "services"];
+/** What shows the state of a host, by subject. */
+const shown = {
+  links: "ip -o link",
+  addresses: "ip -o address",
+  routes4: "ip -4 route show table all",
+  routes6: "ip -6 route show table all",
+  rules4: "ip -4 rule",
+  rules6: "ip -6 rule",
+  nftables: "nft list ruleset",
+} as const;
 /** Counters of use, and what the kernel works out from its memory and its uptime. */
 const restless = /\/(route\/(gc_|max_size|min_pmtu)|netfilter\/nf_conntrack_count|nf_conntrack_|somaxconn)/;
 export const formerResolvers = "nameserver 203.0.113.53\nsearch example.org\n";
@@ -91,18 +100,19 @@ export class ManagedHost implements Disposable {
 
   /** All that a tunnel may change, as text by subject. */
   async state(): Promise<Readonly<Record<string, string>>> {
-    const { machine } = this;
+    const questions = [...Object.values(shown), "grep -rs . /proc/sys/net || true"].join("; echo ----; ");
+    const answers = (await this.machine.run("sh", "-c", questions)).split("----\n");
     // A link's own address comes when the kernel pleases, seconds after the link.
-    const run = async (...command: string[]) => (await machine.run(...command)).replace(/^.*\bfe80:.*\n/gm, "");
+    const texts = Object.keys(shown).map(
+      (subject, i) => [subject, answers[i].replace(/^.*\bfe80:.*\n/gm, "")] as const,
+    );
     return {
-      links: await run("ip", "-o", "link"),
-      addresses: await run("ip", "-o", "address"),
-      routes4: await run("ip", "-4", "route", "show", "table", "all"),
-      routes6: await run("ip", "-6", "route", "show", "table", "all"),
-      rules4: await run("ip", "-4", "rule"),
-      rules6: await run("ip", "-6", "rule"),
-      nftables: await run("nft", "list", "ruleset"),
-      sysctls: machine.namespace.run(parameters),
+      ...Object.fromEntries(texts),
+      sysctls: answers[texts.length]
+        .split("\n")
+        .filter((line) => !restless.test(line))
+        .sort()
+        .join("\n"),
       resolvers: this.read("etc/resolv.conf"),
       state: JSON.stringify(existsSync(this.path("state")) ? readdirSync(this.path("state")) : []),
     };
@@ -126,13 +136,4 @@ export function difference(
     return [subject, [...gone, ...come]] as const;
   });
   return Object.fromEntries(found.filter(([, changes]) => changes.length > 0));
-}
-
-/** Every parameter of the network of this thread's namespace. */
-function parameters(): string {
-  const { stdout } = spawnSync("sh", ["-c", "grep -rs . /proc/sys/net | sort"], { encoding: "utf8" });
-  return stdout
-    .split("\n")
-    .filter((line) => !restless.test(line))
-    .join("\n");
 }

@@ -73,6 +73,7 @@ test("while junk handshakes come in, main has time for others", { timeout }, asy
   const over = flood.line(/^\[/).then(() => {
     isOver = true;
   });
+  const begun = performance.now();
   let worstGapMs = 0;
   let looks = 0;
   for (let last = performance.now(); !isOver; looks++) {
@@ -83,7 +84,9 @@ test("while junk handshakes come in, main has time for others", { timeout }, asy
   }
   await over;
   assert.ok(dropped() > 1000, `${dropped()} arrived`);
-  assert.ok(looks > 10 && worstGapMs < 250, `once for ${worstGapMs} ms, ${looks} times in all`);
+  // Without turns for others the gap is as long as the flood. Other programs' turns are in it, too.
+  const floodMs = performance.now() - begun;
+  assert.ok(worstGapMs < floodMs / 3, `${looks} times in ${floodMs} ms, but once not for ${worstGapMs} ms`);
   await tunnels.answers("left");
 });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -72,8 +72,10 @@ test("claims of a former run of the machine are given up, and undone where a res
     assert.equal(value(), expected);
     assert.equal(existsSync(path), false);
   }
-  const { claims, value } = scene(t);
+  const { claims, value, path } = scene(t);
   claims().take("forwarding", "wg0", "1");
+  writeFileSync(`${path}.warren`, "cut off");
   claims().recover(true);
+  assert.equal(existsSync(`${path}.warren`), false, "what a crash left is cleared away");
   assert.equal(value(), "1", "those of this run stay");
 });

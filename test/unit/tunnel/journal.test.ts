@@ -54,6 +54,17 @@ test("a deed is written before it is done, and undone the last first", (t) => {
   assert.deepEqual(globSync(`${folders.run}/{a,b}`), []);
 });
 
+test("a crash in the middle of writing a file leaves nothing that is not cleared away", (t) => {
+  const folders = foldersOf(t);
+  using journal = Journal.open("wg0", { folders });
+  const path = join(folders.run, "resolv.conf");
+  journal.record({ kind: "file", path }, (context) => claimFile(context, path, "ours\n"));
+  writeFileSync(path, "as it was\n");
+  writeFileSync(`${path}.warren`, "our");
+  assert.deepEqual(journal.undo(), []);
+  assert.deepEqual(globSync(`${path}*`), [path]);
+});
+
 test("what cannot be undone stays written, and does not keep the rest from being undone", (t) => {
   const folders = foldersOf(t);
   const journal = Journal.open("wg0", { folders });
