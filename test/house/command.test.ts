@@ -39,7 +39,6 @@ test("wrong usage is one line and status 2", () => {
     [["--nope"], /unknown option '--nope'/],
     [["genkey", "more"], /too many arguments/],
     [["up"], /missing required argument 'config'/],
-    [["lab", "--break", "everything"], /no part everything to break/],
   ] satisfies [string[], RegExp][]) {
     const { status, stdout, stderr } = warren(parameters);
     assert.equal(status, 2, stderr);
@@ -66,6 +65,9 @@ test("what is wrong with an argument is wrong usage, what is wrong with a config
   const named = warren([...up, "a/b"], `[Interface]\nPrivateKey = ${alice.secret}\n`);
   assert.equal(named.status, 2);
   assert.match(named.stderr, /^warren: "a\/b" is not an interface name[^\n]*\n$/);
+  const broken = warren(["lab", "--break", "everything"]);
+  assert.equal(broken.status, 2);
+  assert.match(broken.stderr, /^warren: the stage wireguard has no part everything to break: choose nat, [^\n]*\n$/);
   const configured = warren([...up, "wg0"], "[Interface]\nPrivateKey = short\n");
   assert.equal(configured.status, 1);
   assert.match(configured.stderr, oneLine);
