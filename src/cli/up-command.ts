@@ -65,7 +65,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const failure = await stayUp(managed, path, options, { end: end.signal, reloading });
   const status = managed.tunnel.status();
   try {
-    await managed.close();
+    await managed.close({ isWanted: failure === undefined });
   } catch (error) {
     if (failure === undefined) throw error;
     log(error instanceof VpnError ? error.line : String(error));

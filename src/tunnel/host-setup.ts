@@ -6,6 +6,7 @@
 import type { Cidr } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
+import type { Deed } from "./deed.ts";
 import { addDefaultRoute, guardAddresses, isOfDefaultRoute } from "./default-route.ts";
 import { Forwarding } from "./forwarding.ts";
 import { withoutLinkLocal } from "./interface-setup.ts";
@@ -76,9 +77,10 @@ export class HostSetup implements Disposable {
     this.#config = resources.use(InterfaceConfig.open());
     this.#journal = journal;
     if (journal === undefined) resources.defer(() => this.#journal?.[Symbol.dispose]());
-    // Written last, undone first; a kill switch that was there before stays.
+    // Written last, undone first. The kill switch is the journal's owner's to open: it may have to outlast the tunnel.
     const since = journal?.position ?? 0;
-    resources.defer(() => throwAll(this.#journal?.undo(since) ?? []));
+    const isOurs = (deed: Deed) => journal === undefined || deed.kind !== "kill-switch";
+    resources.defer(() => throwAll(this.#journal?.undo(since, isOurs) ?? []));
     resources.defer(() => this.#guard?.[Symbol.dispose]());
     resources.defer(() => this.#forwarding?.[Symbol.dispose]());
     this.#resources = resources.move();
@@ -95,7 +97,7 @@ export class HostSetup implements Disposable {
     }
   }
 
-  /** Undoes it, but for what goes with the interface. */
+  /** Undoes it, but for what goes with the interface, and for a kill switch in a journal that was given. */
   [Symbol.dispose](): void {
     this.#resources.dispose();
   }

@@ -59,7 +59,8 @@ export class Journal implements Disposable {
   readonly #folders: StateFolders;
   readonly #lock: FileLock;
   readonly #home: NetworkNamespace;
-  readonly #onExit = () => void this.undo();
+  /** A crash is what a kill switch is for. */
+  readonly #onExit = () => void this.undo(0, ({ kind }) => kind !== "kill-switch");
   #entries: Entry[];
   #lastId = 0;
 

@@ -89,10 +89,13 @@ export class ManagedTunnel {
     return reloading;
   }
 
-  /** Ends it: PreDown, SaveConfig, the tunnel, what was done to the host, PostDown. Throws what could not be undone. */
-  async close(): Promise<void> {
+  /**
+   * Ends it: PreDown, SaveConfig, the tunnel, what was done to the host, PostDown. Throws what could not be undone. Where
+   * nobody has asked for the end the kill switch stays, which is made for that.
+   */
+  async close({ isWanted }: { readonly isWanted: boolean }): Promise<void> {
     await this.#reloading;
-    const failures = await this.#undo({ saves: true, keepsKillSwitch: false });
+    const failures = await this.#undo({ saves: true, keepsKillSwitch: !isWanted });
     for (const failure of failures.slice(1)) this.#options.log(describe(failure));
     if (failures.length > 0) throw failures[0];
   }
@@ -196,6 +199,9 @@ export class ManagedTunnel {
     await attempt(() => this.#tunnel?.close());
     failures.push(...this.#journal.undo(0, ({ kind }) => !how.keepsKillSwitch || kind !== "kill-switch"));
     await attempt(() => this.#runHooks("PostDown", this.#journal.takeHooks("postDown")));
+    const { name, log } = this.#options;
+    const isShut = this.#journal.deeds.some(({ kind }) => kind === "kill-switch");
+    if (isShut) log(`the kill switch of ${name} stays: \`warren down ${name}\` opens it`);
     await attempt(() => this.#journal[Symbol.dispose]());
     return failures;
   }

@@ -3,6 +3,7 @@ import { describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { FullTunnelNetwork } from "./full-tunnel.ts";
+import type { Program } from "./machine.ts";
 import { difference, type ManagedHost } from "./managed-host.ts";
 
 const patienceMs = 20_000;
@@ -138,6 +139,28 @@ test("a kill switch that a killed tunnel left stays where the next one fails, an
   await down(host);
   assert.deepEqual(difference(before, await host.state()), {});
 });
+
+for (const [what, act] of [
+  ["a failure", (host: ManagedHost) => void host.machine.config.links.delete(host.machine.indexOf("wg0"))],
+  ["a crash", (_host: ManagedHost, program: Program) => program.kill("SIGUSR2")],
+] as const) {
+  test(`${what} undoes everything but the kill switch`, async (t) => {
+    if (!isReady(t)) return;
+    using network = new FullTunnelNetwork();
+    const { host } = network;
+    const before = await host.state();
+    host.configure("wg0", network.file({ dns: "10.8.0.2" }));
+    const fault = new URL("./fault.ts?in=main", import.meta.url).href;
+    const [node, ...rest] = host.command("up", "wg0", "--foreground", "--json", "--forward", "--kill-switch");
+    const program = host.start([node, "--import", fault, ...rest]);
+    await program.line(/"event":"ready"/);
+    act(host, program);
+    assert.equal((await program.outcome).code, 1);
+    assert.deepEqual(Object.keys(difference(before, await host.state())), ["nftables"]);
+    await down(host);
+    assert.deepEqual(difference(before, await host.state()), {});
+  });
+}
 
 test("what a killed tunnel left and the next one does not want is undone when that comes up", async (t) => {
   if (!isReady(t)) return;
