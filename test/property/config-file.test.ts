@@ -95,7 +95,15 @@ test("whatever a file holds, it is read or refused in words, and no secret is qu
     "Foo",
   ];
   const line = fc.oneof(
-    fc.constantFrom("[Interface]", "[Peer]", `PrivateKey = ${key}`, `PresharedKey = ${key.slice(1)}`, "# x", ""),
+    fc.constantFrom(
+      "[Interface]",
+      "[Peer]",
+      `PrivateKey = ${key}`,
+      `PrivateKey = ${key.slice(1)}`,
+      `PresharedKey = ${key.slice(1)}`,
+      "# x",
+      "",
+    ),
     fc.tuple(fc.constantFrom(...names), fc.string()).map(([name, value]) => `${name} = ${value}`),
     fc.string(),
   );
