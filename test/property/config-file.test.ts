@@ -116,6 +116,7 @@ test("whatever a file holds, it is read or refused in words, and no secret is qu
         assert.doesNotMatch(error.line, /QIDBAUGBwgJCgsM/);
       }
     }),
+    { examples: [[["[Peer]", `PresharedKey = ${key.slice(1)}`]], [["[Interface]", `PrivateKey = ${key.slice(1)}`]]] },
   );
 });
 
