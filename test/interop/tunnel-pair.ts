@@ -72,7 +72,7 @@ export class TunnelPair implements Disposable {
     ];
     const name = uniqueName();
     const [warren, peer] = await Promise.all([
-      WarrenProcess.start(underlay.left, "wg0", config, options),
+      WarrenProcess.start(underlay.left, "wg0", config, { ownSockets: true, ...options }),
       WireguardGo.start(underlay.right, program, name, settings),
     ]);
     underlay.right.config.links.set(underlay.right.indexOf(name), { mtu: peerMtu });
