@@ -1,5 +1,5 @@
 /** Where `warren up`, `down` and `reload` find a configuration, and what its file's rights allow it. */
-import { existsSync, fstatSync, openSync, readFileSync, realpathSync, type Stats } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, realpathSync, type Stats } from "node:fs";
 import { basename } from "node:path";
 import { getSystemErrorMessage } from "node:util";
 import { VpnError } from "../base/errors.ts";
@@ -9,6 +9,7 @@ import { checkTunnelName } from "../tunnel/state-folder.ts";
 /** No configuration is near this; a device or a film would otherwise be read to its end. */
 const largestFile = 16 * 1024 * 1024;
 const folders = ["/etc/wireguard", "/etc/warren"];
+const inputName = "standard input";
 const characterDevice = 0o020000;
 const fileKind = 0o170000;
 
@@ -45,10 +46,10 @@ export function tunnelNameIn(where: string): string {
 }
 
 /** Reads and checks a configuration. Throws a `VpnError` that names all that is wrong with it. */
-export function readConfig(where: string): ConfigSource {
+export async function readConfig(where: string): Promise<ConfigSource> {
   const { name, path } = findConfig(where);
-  const subject = path ?? "standard input";
-  const { text, status } = read(path, subject);
+  const subject = path ?? inputName;
+  const { text, status } = path === undefined ? { text: await readInput(), status: undefined } : readFile(path);
   const config = parse(text, subject);
   if (path === undefined || status === undefined) {
     if (hooksOf(config) > 0) {
@@ -78,20 +79,45 @@ function parse(text: string, subject: string): ConfigFile {
   }
 }
 
-function read(path: string | undefined, subject: string): { text: string; status: Stats | undefined } {
+/** Piece by piece: what writes it may be slower than we are, and the pipe one that does not wait. */
+async function readInput(): Promise<string> {
+  const pieces: Buffer[] = [];
+  let size = 0;
   try {
-    const fd = path === undefined ? 0 : openSync(path, "r");
-    const status = fstatSync(fd);
-    if (status.size > largestFile || (status.mode & fileKind) === characterDevice) {
-      throw new VpnError("invalid-configuration", `${subject} is no configuration file`);
+    for await (const piece of process.stdin) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size > largestFile) throw noConfiguration(inputName);
     }
-    return { text: readFileSync(fd, "utf8"), status: path === undefined ? undefined : status };
   } catch (error) {
-    if (error instanceof VpnError) throw error;
-    const { errno } = error as NodeJS.ErrnoException;
-    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-    throw new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
+    throw unreadable(inputName, error);
   }
+  return Buffer.concat(pieces).toString("utf8");
+}
+
+function readFile(path: string): { text: string; status: Stats } {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, "r");
+    const status = fstatSync(fd);
+    if (status.size > largestFile || (status.mode & fileKind) === characterDevice) throw noConfiguration(path);
+    return { text: readFileSync(fd, "utf8"), status };
+  } catch (error) {
+    throw unreadable(path, error);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+function noConfiguration(subject: string): VpnError {
+  return new VpnError("invalid-configuration", `${subject} is no configuration file`);
+}
+
+function unreadable(subject: string, error: unknown): VpnError {
+  if (error instanceof VpnError) return error;
+  const { errno } = error as NodeJS.ErrnoException;
+  const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
+  return new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
 }
 
 function hooksOf({ interface: { hooks } }: ConfigFile): number {

@@ -30,7 +30,7 @@ async function reload(where: string): Promise<void> {
       remedy: "bring it up from a file",
     });
   }
-  readConfig(file); // what is wrong with it is said here as well, line by line
+  await readConfig(file); // what is wrong with it is said here as well, line by line
   const before = Journal.reloads(name).length;
   process.kill(pid, "SIGHUP");
   for (const begun = performance.now(); performance.now() - begun < patienceMs; await sleep(lookEveryMs)) {

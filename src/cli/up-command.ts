@@ -46,7 +46,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const { serveControl } = await import("../api/control-socket.ts");
   const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
-  const { name, path, config, remarks } = readConfig(where);
+  const { name, path, config, remarks } = await readConfig(where);
   for (const remark of remarks) log(remark);
   const lan = options.killSwitchLan === true;
   const hangsUp = path === undefined || isatty(standardInput);
@@ -115,7 +115,7 @@ async function reload(managed: ManagedTunnel, path: string, manager: ServiceMana
 async function tryReload(managed: ManagedTunnel, path: string): Promise<string | undefined> {
   const { readConfig } = await import("./config-source.ts");
   try {
-    const { config, remarks } = readConfig(path);
+    const { config, remarks } = await readConfig(path);
     for (const remark of remarks) log(remark);
     await managed.reload(config);
     return undefined;

@@ -38,9 +38,12 @@ describe("warren reload", { concurrency: 2, timeout: 240_000 }, () => {
     const program = await host.up("wg0");
     assert.equal((await ping(host.machine, "10.8.0.2")).received, 1);
     const handshake = await ask(host, "latest-handshakes");
-    const running = ping(host.machine, "10.8.0.2", { count: 60, intervalSeconds: 0.05 });
+    const running = ping(host.machine, "fd08::2", { count: 60, intervalSeconds: 0.05 });
 
-    host.configure("wg0", network.file({ ...split, allowedIps: "10.8.0.0/24, 10.98.0.0/16, 198.51.100.1/32" }) + other);
+    host.configure(
+      "wg0",
+      network.file({ ...split, allowedIps: `${split.allowedIps}, 10.98.0.0/16, 198.51.100.1/32` }) + other,
+    );
     await reload(host);
     const routes = (await host.state()).routes4;
     for (const route of ["10.98.0.0/16", "198.51.100.1", "10.97.0.0/16"])
