@@ -114,15 +114,15 @@ export class ManagedTunnel {
       config,
       new EndpointResolver({ resolvers: this.#resolvers, mark: () => presentMark }),
     );
-    const [port, mark] = [tunnel.port, tunnel.mark];
+    const { mark } = tunnel;
+    const before = this.#hostSettings(this.#config, this.#peers, mark);
     const hooks = this.#journal.deeds.filter(({ kind }) => kind === "hooks");
     try {
-      if (next.listenPort !== former.listenPort) tunnel.setListenPort(next.listenPort ?? 0);
       const wanted = this.#chooseMark(config);
       if (wanted !== mark) tunnel.setMark(wanted);
       this.#host?.change(this.#hostSettings(config, peers, wanted));
+      this.#changePort(former.listenPort, next.listenPort, before);
     } catch (error) {
-      if (tunnel.port !== port) tunnel.setListenPort(port);
       if (tunnel.mark !== mark) tunnel.setMark(mark);
       throw error;
     }
@@ -134,6 +134,17 @@ export class ManagedTunnel {
     this.#config = config;
     this.#persist();
     if (hooks.length > 0 || next.hooks.preDown.length + next.hooks.postDown.length > 0) this.#noteHooks();
+  }
+
+  /** Last of all that may be refused: the former port is not free again at once, should there be a way back to go. */
+  #changePort(former: number | undefined, next: number | undefined, before: HostSettings): void {
+    if (former === next) return;
+    try {
+      this.tunnel.setListenPort(next ?? 0);
+    } catch (error) {
+      this.#host?.change(before);
+      throw error;
+    }
   }
 
   async #open(): Promise<void> {

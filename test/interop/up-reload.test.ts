@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { FullTunnelNetwork } from "./full-tunnel.ts";
 import { difference, type ManagedHost } from "./managed-host.ts";
@@ -103,6 +104,9 @@ describe("warren reload", { concurrency: 2, timeout: 240_000 }, () => {
     before.routes4 = (await host.state()).routes4;
     const taken = text.replace("10.8.0.0/24", "10.8.0.0/24, 10.44.0.0/16, 10.55.0.0/16").replace("5001", "5004");
     await refused(taken, /stays as it was: RTM_NEWROUTE for 10\.55\.0\.0\/16 .* there is such a route already/);
+    using _held = host.machine.namespace.run(() => openUdpSockets({ port: 5009 }));
+    const port = text.replace("10.8.0.0/24", "10.8.0.0/24, 10.44.0.0/16").replace("5001", "5009");
+    await refused(port, /stays as it was: bind to UDP .*:5009 failed with EADDRINUSE/);
     await refused(
       text.replace("192.0.2.2:", "nowhere.invalid:"),
       /the endpoint's host "nowhere\.invalid" was not found/,
