@@ -118,7 +118,12 @@ export class ManagedHost implements Disposable {
     };
   }
 
+  /** Ends what a failed test has left in the background, too. */
   [Symbol.dispose](): void {
+    for (const journal of this.notes().filter((file) => file.endsWith(".journal"))) {
+      const pid = Number(/"pid":([0-9]+)(?!.*"pid")/s.exec(this.read(journal))?.[1]);
+      if (isTunnel(pid)) process.kill(pid, "SIGKILL");
+    }
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -136,4 +141,12 @@ export function difference(
     return [subject, [...gone, ...come]] as const;
   });
   return Object.fromEntries(found.filter(([, changes]) => changes.length > 0));
+}
+
+function isTunnel(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("\0up\0");
+  } catch {
+    return false;
+  }
 }
