@@ -1,5 +1,5 @@
-/** Which run of the machine this is, and which network namespace: names that are never given twice. */
-import { readFileSync } from "node:fs";
+/** Which run of the machine this is, and which of its namespaces: names by which processes know each other's place. */
+import { readFileSync, readlinkSync } from "node:fs";
 import { libc } from "./libc.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { must } from "./system-error.ts";
@@ -12,6 +12,11 @@ const SO_NETNS_COOKIE = 71;
 /** Differs after every start of the machine. */
 export function bootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+}
+
+/** The namespace in which this process has its number, such as `pid:[4026531836]`. */
+export function pidNamespaceId(): string {
+  return readlinkSync("/proc/self/ns/pid");
 }
 
 /**

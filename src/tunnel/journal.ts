@@ -10,17 +10,25 @@
 import { fdatasyncSync, readdirSync, readFileSync, rmdirSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { VpnError } from "../base/errors.ts";
-import { bootId, networkNamespaceId } from "../os/boot.ts";
+import { bootId, networkNamespaceId, pidNamespaceId } from "../os/boot.ts";
 import { FileLock } from "../os/file-lock.ts";
 import { NetworkNamespace } from "../os/namespace.ts";
 import { type Deed, recoverClaims, undoDeed } from "./deed.ts";
 import { checkTunnelName, exclusively, openFolder, type StateFolders, stateFolders } from "./state-folder.ts";
+
+/** What the owner is about: a tunnel that comes up or is up, or whoever undoes one. */
+export type JournalRole = "starting" | "up" | "undoing";
 
 /** Whose a journal is. */
 export interface JournalOwner {
   readonly tunnel: string;
   readonly boot: string;
   readonly pid: number;
+  /** In which that number is meant; in others it is somebody else's. */
+  readonly pidNamespace: string;
+  readonly role: JournalRole;
+  /** Whether SIGHUP ends the owner, instead of having it read its file again. */
+  readonly endsOnHangUp?: boolean;
   /** The configuration's path, for `warren reload` and `warren down`; absent where it was read from standard input. */
   readonly file?: string;
 }
@@ -50,6 +58,7 @@ export type JournalState =
 
 export interface JournalOptions {
   readonly file?: string | undefined;
+  readonly endsOnHangUp?: boolean;
   readonly folders?: StateFolders;
 }
 
@@ -61,6 +70,7 @@ export class Journal implements Disposable {
   readonly #home: NetworkNamespace;
   /** A crash is what a kill switch is for. */
   readonly #onExit = () => void this.undo(0, ({ kind }) => kind !== "kill-switch");
+  #owner: JournalOwner;
   #entries: Entry[];
   #lastId = 0;
 
@@ -69,14 +79,14 @@ export class Journal implements Disposable {
    * Throws `name-taken` where one is alive.
    */
   static open(tunnel: string, options: JournalOptions = {}): Journal {
-    const { folders = stateFolders() } = options;
+    const { folders = stateFolders(), file, endsOnHangUp = false } = options;
     return exclusively(folders, () => {
       recoverClaims(folders);
       const path = pathOf(tunnel, folders);
       openFolder(folderOf(folders));
       const lock = FileLock.tryAcquire(path);
       if (lock === undefined) throw taken(tunnel, read(path)?.owner);
-      return new Journal(tunnel, path, folders, lock, options.file);
+      return new Journal(tunnel, path, folders, lock, { role: "starting", file, endsOnHangUp });
     });
   }
 
@@ -92,20 +102,34 @@ export class Journal implements Disposable {
       return {
         kind: "dead",
         owner: content.owner,
-        journal: new Journal(tunnel, path, folders, lock, content.owner.file),
+        journal: new Journal(tunnel, path, folders, lock, { role: "undoing", file: content.owner.file }),
       };
     });
   }
 
-  private constructor(tunnel: string, path: string, folders: StateFolders, lock: FileLock, file: string | undefined) {
+  private constructor(
+    tunnel: string,
+    path: string,
+    folders: StateFolders,
+    lock: FileLock,
+    { role, file, endsOnHangUp }: Pick<JournalOwner, "role"> & Omit<JournalOptions, "folders">,
+  ) {
     this.tunnel = tunnel;
     this.#path = path;
     this.#folders = folders;
     this.#lock = lock;
     this.#home = NetworkNamespace.current();
-    const owner: JournalOwner = { tunnel, boot: bootId(), pid: process.pid, ...(file === undefined ? {} : { file }) };
+    this.#owner = {
+      tunnel,
+      boot: bootId(),
+      pid: process.pid,
+      pidNamespace: pidNamespaceId(),
+      role,
+      ...(file === undefined ? {} : { file }),
+      ...(endsOnHangUp === true ? { endsOnHangUp } : {}),
+    };
     writeSync(lock.fd, "\n"); // ends what a crash may have cut off
-    this.#append(owner);
+    this.#append(this.#owner);
     this.#entries = read(path)?.entries ?? [];
     this.#lastId = this.#entries.at(-1)?.id ?? 0;
     process.on("exit", this.#onExit); // an uncaught exception gets no further than the exit hooks
@@ -119,6 +143,12 @@ export class Journal implements Disposable {
   /** For `undo`: what is done from now on. */
   get position(): number {
     return this.#lastId;
+  }
+
+  /** Tells `warren down` and `warren reload` what its owner is about from now on. */
+  enter(role: JournalRole): void {
+    this.#owner = { ...this.#owner, role };
+    this.#append(this.#owner);
   }
 
   /** Takes the first mark from `first` on that is neither in use nor another tunnel's, live or waiting to be undone. */
