@@ -85,11 +85,15 @@ export function syncFolder(path: string): void {
 }
 
 /**
- * Makes a folder that nobody else may look into, if it is not there. Throws `not-permitted` where it is there and others
+ * Makes a folder that nobody else may look into, if it is not there; the one above it is. Throws `not-permitted` where it is there and others
  * could have put something into it.
  */
 export function makePrivateFolder(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(path, { mode: 0o700 }); // `recursive` would try for ever where the folder above has been deleted
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
   const status = lstatSync(path);
   if (status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & 0o022) === 0) return;
   throw new VpnError("not-permitted", `${path} is not a folder of this user alone`, {
