@@ -24,7 +24,8 @@ export type Deed =
   | { readonly kind: "file"; readonly path: string }
   /** A table of nf_tables, which a kernel before 5.12 does not remove with its process. */
   | { readonly kind: "table"; readonly name: string }
-  | { readonly kind: "kill-switch" }
+  /** Whether the local network may pass is for whoever takes it over; left out, it may not. */
+  | { readonly kind: "kill-switch"; readonly lan?: boolean }
   /** A record handed to resolvconf(8). */
   | { readonly kind: "resolvconf"; readonly program: string; readonly record: string }
   /** Resolvers set for the interface in systemd-resolved. */

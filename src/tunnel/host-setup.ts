@@ -148,15 +148,17 @@ export class HostSetup implements Disposable {
 
   #shut({ addresses, names, mark = 0, killSwitch }: HostSettings, allowedIps: readonly Cidr[]): void {
     const notes = this.#notes();
+    const lan = killSwitch?.lan === true;
     const options = {
       mark,
-      lan: killSwitch?.lan === true,
+      lan,
       inside: [...(addresses ?? []), ...allowedIps],
       hasResolvers: names !== undefined && names.resolvers.length > 0,
     };
     const install = () => KillSwitch.install(this.#name, options);
-    if (notes.deeds.some(({ kind }) => kind === "kill-switch")) install();
-    else notes.record({ kind: "kill-switch" }, install);
+    const noted = notes.deeds.findLast((deed) => deed.kind === "kill-switch");
+    if (noted?.lan === lan) install();
+    else notes.record({ kind: "kill-switch", lan }, install);
   }
 
   #setAddresses(former: readonly Cidr[], wanted: readonly Cidr[]): void {

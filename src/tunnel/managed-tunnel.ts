@@ -178,10 +178,7 @@ export class ManagedTunnel {
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
     await this.#runHooks("PostUp", hooks.postUp);
-    // Nothing can fail any more: so one that is not wanted any more is opened now.
-    if (killSwitch === undefined) {
-      for (const failure of this.#journal.undo(0, ({ kind }) => kind === "kill-switch")) throw failure;
-    }
+    if (killSwitch === undefined && isShut) log(`the kill switch of ${name} stays: \`warren down ${name}\` opens it`);
   }
 
   /** Keeps in touch with those peers that have an endpoint, as they are configured now. */
@@ -231,7 +228,7 @@ export class ManagedTunnel {
     const { mark = 0, table } = config.interface;
     if (mark !== 0) return mark;
     const hasDefault = config.peers.some((peer) => peer.allowedIps.some((allowed) => allowed.prefix === 0));
-    if (this.#options.killSwitch === undefined && (table.kind !== "auto" || !hasDefault)) return 0;
+    if (this.#killSwitch === undefined && (table.kind !== "auto" || !hasDefault)) return 0;
     const taken = this.#journal.deeds.find((deed) => deed.kind === "mark");
     if (taken !== undefined) return taken.mark;
     using host = InterfaceConfig.open();
@@ -240,9 +237,18 @@ export class ManagedTunnel {
 
   #hostSettings(config: ConfigFile, peers: readonly TunnelPeerOptions[], mark: number): HostSettings {
     const { addresses, mtu, table, resolvers, searchDomains } = config.interface;
-    const { forward = false, killSwitch } = this.#options;
+    const { forward = false } = this.#options;
     const names = { resolvers, searchDomains };
-    return { mtu, addresses, peers, routes: routeTarget(table), mark, names, forward, killSwitch };
+    return { mtu, addresses, peers, routes: routeTarget(table), mark, names, forward, killSwitch: this.#killSwitch };
+  }
+
+  /**
+   * The one asked for, else that which a killed tunnel left: not to ask for one again is not to ask that it be opened,
+   * and one that let the former tunnel pass would hold this one back.
+   */
+  get #killSwitch(): { readonly lan: boolean } | undefined {
+    const left = this.#journal.deeds.findLast((deed) => deed.kind === "kill-switch");
+    return this.#options.killSwitch ?? (left && { lan: left.lan === true });
   }
 
   /** Writes down what is to be run at the end, should this process not be there to do it. */
