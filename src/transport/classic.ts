@@ -6,7 +6,7 @@
  * out. Both are of fixed size. Packets that find the second one full are dropped, whole, so that the stream stays intact.
  *
  * The seed's own reader takes what one `read` returns for one packet. Whoever has not shown to be a warren is therefore
- * sent one packet at a time, with a pause after each in which to read it (docs/decisions/0025-pauses-for-the-naive-reader.md).
+ * sent one packet at a time, with a pause after each in which to read it (docs/decisions/0015-pauses-for-the-naive-reader.md).
  *
  * Hot path: everything here but the constructor.
  */
