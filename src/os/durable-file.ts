@@ -7,19 +7,21 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   renameSync,
   rmSync,
-  writeFileSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { VpnError } from "../base/errors.ts";
 
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
 /** Of a mount point, of a read-only file system, of a folder that is somebody else's. */
 const unmovable: readonly string[] = ["EBUSY", "EROFS", "EACCES", "EPERM"];
@@ -32,24 +34,60 @@ export interface FileRights {
 
 /**
  * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, or alone in its folder
- * to be writable, as under systemd's ProtectSystem=, it cannot be renamed over, and is written in place.
+ * to be writable, as under systemd's ProtectSystem=, it cannot be renamed over, and is written in place. Throws what the
+ * system refuses, a full disk's ENOSPC among it; then the former content is there still.
  */
-export function replaceFile(path: string, content: string, rights: FileRights): void {
+export function replaceFile(path: string, content: string | Uint8Array, rights: FileRights): void {
+  const bytes = Buffer.from(content);
   try {
-    writeBeside(path, content, rights);
+    writeBeside(path, bytes, rights);
   } catch (error) {
     const isFile = lstatSync(path, { throwIfNoEntry: false })?.isFile() === true; // what a link leads to is not ours
     if (!isFile || !unmovable.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
-    writeFileSync(path, content, { flush: true });
+    overwriteFile(path, bytes);
   }
 }
 
-function writeBeside(path: string, content: string, { mode, owner }: FileRights): void {
+/**
+ * Writes over a file that is there, which needs no room but for what is longer than before. Throws what the system
+ * refuses, with the former content put back; a power cut may leave something between the two.
+ */
+export function overwriteFile(path: string, content: string | Uint8Array): void {
+  const bytes = Buffer.from(content);
+  const fd = openSync(path, O_RDWR | O_NOFOLLOW);
+  try {
+    const former = readFileSync(fd);
+    try {
+      writeFully(fd, bytes.subarray(former.length), former.length); // first what may find no room, while nothing is lost
+      writeFully(fd, bytes.subarray(0, former.length), 0);
+      ftruncateSync(fd, bytes.length);
+    } catch (error) {
+      if (fstatSync(fd).size > former.length) ftruncateSync(fd, former.length);
+      writeFully(fd, former, 0);
+      throw error;
+    }
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Writes all bytes, at a position or where the descriptor stands. write(2) may take a part of them without an error: on a
+ * disk that is all but full it takes what there is room for, and only the next one hears ENOSPC, which is thrown.
+ */
+export function writeFully(fd: number, bytes: Uint8Array, position?: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, position === undefined ? null : position + done);
+  }
+}
+
+function writeBeside(path: string, bytes: Uint8Array, { mode, owner }: FileRights): void {
   removeUnfinished(path);
   const fresh = besidePath(path);
   const fd = openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
-    writeSync(fd, content);
+    writeFully(fd, bytes);
     if (owner !== undefined) fchownSync(fd, owner.user, owner.group);
     fchmodSync(fd, mode);
     fsyncSync(fd);

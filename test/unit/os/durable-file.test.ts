@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { replaceFile } from "../../../src/os/durable-file.ts";
+import { requireNamespaces, requireProgram } from "../../requirements.ts";
+
+const rights = { mode: 0o600 };
+const pageBytes = 4096;
+
+/** A folder on a file system of 16 pages. */
+function smallDisk(t: TestContext): string | undefined {
+  if (!requireNamespaces(t) || requireProgram(t, "mount", "mount") === undefined) return undefined;
+  const folder = mkdtempSync(join(tmpdir(), "warren-disk-"));
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+  t.after(() => {
+    execFileSync("umount", ["--recursive", folder]);
+    rmSync(folder, { recursive: true });
+  });
+  return folder;
+}
+
+/** Takes all room but so many pages. */
+function fill(folder: string, pagesLeft: number): void {
+  const path = join(folder, "fill");
+  rmSync(path, { force: true });
+  assert.throws(() => writeFileSync(path, new Uint8Array(64 * pageBytes)), { code: "ENOSPC" });
+  truncateSync(path, Math.floor(statSync(path).size / pageBytes) * pageBytes - pagesLeft * pageBytes);
+}
+
+test("a full disk keeps the former content, and leaves nothing beside it", (t) => {
+  const folder = smallDisk(t);
+  if (folder === undefined) return;
+  const path = join(folder, "wg0.conf");
+  const former = "as it was\n".repeat(1000);
+  replaceFile(path, former, rights);
+  for (const pagesLeft of [0, 1, 2]) {
+    fill(folder, pagesLeft);
+    assert.throws(() => replaceFile(path, former.replaceAll("was", "is!"), rights), { code: "ENOSPC" });
+    assert.equal(readFileSync(path, "utf8"), former);
+    assert.deepEqual(readdirSync(folder).sort(), ["fill", "wg0.conf"]);
+  }
+});
+
+test("a mount point whose disk is full is written in place where there is room, and else stays as it was", (t) => {
+  const [folder, etc] = [smallDisk(t), smallDisk(t)];
+  if (folder === undefined || etc === undefined) return;
+  const source = join(folder, "source");
+  const path = join(etc, "resolv.conf");
+  const former = "nameserver 203.0.113.53\n";
+  for (const file of [source, path]) writeFileSync(file, former);
+  execFileSync("mount", ["--bind", source, path]);
+  fill(folder, 0);
+  const longer = "nameserver 10.8.0.2 # longer by more than a page\n".repeat(200);
+  assert.throws(() => replaceFile(path, longer, rights), { code: "ENOSPC" });
+  assert.equal(readFileSync(path, "utf8"), former);
+  for (const content of ["short\n", "a little longer\n", ""]) {
+    replaceFile(path, content, rights);
+    assert.equal(readFileSync(source, "utf8"), content);
+  }
+  fill(folder, 4);
+  replaceFile(path, longer, rights);
+  assert.equal(readFileSync(source, "utf8"), longer);
+  assert.deepEqual(readdirSync(etc), ["resolv.conf"]);
+});
