@@ -13,6 +13,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
+import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { VpnError } from "../base/errors.ts";
@@ -41,7 +42,10 @@ export function inBackground(): boolean {
   return readyDescriptor !== undefined;
 }
 
-/** Starts this command again. Resolves with its exit status: 0 once it is of use, or that of its early end. */
+/**
+ * Starts this command again. Resolves with its exit status: 0 once it is of use, or that of its early end; where a signal
+ * came first, once the child has ended, 128 and the signal's number as a shell has it.
+ */
 export async function runInBackground(options: BackgroundOptions = {}): Promise<number> {
   const { descriptors = [], keepsLog = false, readsInput = false } = options;
   const nothing = openSync("/dev/null", "r+");
@@ -78,7 +82,11 @@ export async function leaveCaller(): Promise<void> {
 }
 
 async function outcome(child: ChildProcess, ready: Readable): Promise<number> {
-  const stop = () => child.kill("SIGTERM");
+  let asked: NodeJS.Signals | undefined;
+  const stop = (signal: NodeJS.Signals) => {
+    asked ??= signal;
+    child.kill("SIGTERM");
+  };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, stop);
   const printed = [
@@ -96,10 +104,15 @@ async function outcome(child: ChildProcess, ready: Readable): Promise<number> {
   const exited = once(child, "exit") as Promise<[number | null]>;
   const isReady = once(ready, "data").then(() => true);
   const end = await Promise.race([isReady, exited]);
+  if (asked !== undefined) await exited; // it may have become of use meanwhile, and is to end all the same
   await Promise.race([Promise.all(said), delay(lastWordsMs)]);
   for (const signal of signals) process.off(signal, stop);
   child.unref();
   for (const stream of [child.stdout, child.stderr, ready]) stream?.destroy();
+  if (asked !== undefined) {
+    console.error("warren: interrupted");
+    return 128 + constants.signals[asked];
+  }
   return end === true ? 0 : ((end as [number | null])[0] ?? 1);
 }
 

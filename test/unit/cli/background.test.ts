@@ -55,3 +55,11 @@ test("from then on it is on its own", () => {
   assert.deepEqual(runFile(stays, "stays"), { status: 0, stdout: "early\nparent ends\n", stderr: "" });
   assert.ok(performance.now() - begun < 5000);
 });
+
+test("a signal in time is an end, also where the command becomes of use meanwhile", () => {
+  const begins = 'setTimeout(() => {}, 10_000); process.kill(process.ppid, "SIGINT");';
+  const obeys = 'process.on("SIGTERM", async () => { await background.leaveCaller(); process.exit(0); });';
+  const interrupted = { status: 130, stdout: "parent ends\n", stderr: "warren: interrupted\n" };
+  assert.deepEqual(runFile(obeys + begins, "obeys"), interrupted);
+  assert.deepEqual(runFile(begins, "unprepared"), interrupted);
+});
