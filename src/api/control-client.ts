@@ -13,7 +13,7 @@ import { native } from "../crypto/native.ts";
 import { asText, LineReader, parseKey, parseLine } from "../tunnel/uapi-line.ts";
 import { controlFolder, type OwnStatus, socketPath } from "./control-socket.ts";
 
-const patienceMs = 5000;
+const usualPatienceMs = 5000;
 const suffix = ".sock";
 
 export interface PeerDescription {
@@ -38,6 +38,13 @@ export interface TunnelDescription {
   /** 0: none. */
   mark: number;
   readonly peers: PeerDescription[];
+}
+
+export interface CallOptions {
+  /** Where sockets lie. */
+  readonly folder?: string;
+  /** How long the tunnel may keep silent; 5 s unless said. */
+  readonly patienceMs?: number;
 }
 
 /** The names that have a control socket, sorted; those whose process died among them. */
@@ -71,8 +78,9 @@ export async function describeTunnel(name: string, folder: string = controlFolde
  * The answer to `warren=OPERATION`; undefined where the tunnel knows no such operation, as other programs' tunnels do not.
  * Throws `not-available`, with the tunnel's own words where it has any.
  */
-export async function callTunnel(name: string, operation: string, folder: string = controlFolder): Promise<unknown> {
-  const socket = await open(name, folder);
+export async function callTunnel(name: string, operation: string, options: CallOptions = {}): Promise<unknown> {
+  const { folder = controlFolder, patienceMs } = options;
+  const socket = await open(name, folder, patienceMs);
   socket.write(`warren=${operation}\n\n`);
   let text = "";
   for await (const bytes of heard(socket, name)) {
@@ -86,10 +94,10 @@ export async function callTunnel(name: string, operation: string, folder: string
 
 /** What only warren's own tunnels say; undefined for those of others. */
 export async function ownStatusOf(name: string, folder: string = controlFolder): Promise<OwnStatus | undefined> {
-  return (await callTunnel(name, "status", folder)) as OwnStatus | undefined;
+  return (await callTunnel(name, "status", { folder })) as OwnStatus | undefined;
 }
 
-async function open(name: string, folder: string): Promise<Socket> {
+async function open(name: string, folder: string, patienceMs = usualPatienceMs): Promise<Socket> {
   const path = socketPath(name, folder);
   const socket = connect(path);
   try {

@@ -24,10 +24,12 @@ const maximumClients = 64;
 /** The answer to `warren=status`. */
 export type OwnStatus = Omit<TunnelStatus, "peers"> & { readonly pid: number };
 
+export type Operations = NonNullable<ConversationOptions["operations"]>;
+
 export interface ControlSocketOptions {
   readonly tunnel: ConversationOptions["tunnel"] & Pick<Tunnel, "status">;
   /** What `warren=NAME` does, by name, beside `warren=status`; the answer as JSON. */
-  readonly operations?: ConversationOptions["operations"];
+  readonly operations?: Operations;
   /** A listening socket made by somebody else, in place of our own (WG_UAPI_FD). */
   readonly descriptor?: number;
   /** Told in one line what a client was refused. */
@@ -43,6 +45,9 @@ export class ControlSocket implements AsyncDisposable {
   readonly #removed = Promise.withResolvers<void>();
   /** In the order in which they were last heard of. */
   readonly #clients = new Set<Socket>();
+  /** Those whose operation runs, and which are answered even after the end. */
+  readonly #asking = new Set<Socket>();
+  #isOver = false;
   #watcher: FSWatcher | undefined;
   #inode = 0;
 
@@ -68,14 +73,18 @@ export class ControlSocket implements AsyncDisposable {
     return this.#removed.promise;
   }
 
-  /** Ends all conversations and removes the socket, unless somebody else has put theirs there. */
+  /**
+   * Removes the socket, unless somebody else has put theirs there, and ends all conversations but those in which one of
+   * `operations` runs: they end with its answer, which may be that of the end itself.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     this.#watcher?.close();
-    for (const client of this.#clients) client.destroy();
+    for (const client of this.#clients) if (!this.#asking.has(client)) client.destroy();
     if (inodeOf(this.path) === this.#inode) rmSync(this.path, { force: true });
     const closed = once(this.#server, "close");
     this.#server.close();
-    await closed;
+    if (this.#asking.size === 0) await closed;
   }
 
   async #listen(): Promise<void> {
@@ -139,8 +148,11 @@ export class ControlSocket implements AsyncDisposable {
     const conversation = converse(heard(client, note), {
       tunnel,
       indexOf,
-      write: (bytes) => write(client, bytes),
-      operations: { status: () => ownStatus(tunnel), ...operations },
+      write: async (bytes) => {
+        await write(client, bytes);
+        if (this.#isOver) client.destroy();
+      },
+      operations: { status: () => ownStatus(tunnel), ...this.#answered(operations, client) },
       ...(log === undefined ? {} : { log }),
     });
     conversation.then(
@@ -148,15 +160,34 @@ export class ControlSocket implements AsyncDisposable {
       () => client.destroy(),
     );
   }
+
+  /** The operations as this client runs them: noted for as long as they take. */
+  #answered(operations: Operations, client: Socket): Operations {
+    const noted = Object.entries(operations).map(([name, run]) => {
+      const operation = async () => {
+        this.#asking.add(client);
+        try {
+          return await run();
+        } finally {
+          this.#asking.delete(client);
+        }
+      };
+      return [name, operation] as const;
+    });
+    return Object.fromEntries(noted);
+  }
 }
 
 /**
  * Serves a tunnel that can do without: where there can be no socket, `log` is told why and the tunnel goes unseen. So it
  * is where a tunnel in another network namespace has the same name, since all share one file system.
  */
-export async function serveControl(tunnel: Tunnel, log: (line: string) => void): Promise<AsyncDisposable> {
+export async function serveControl(
+  tunnel: Tunnel,
+  { operations, log }: { readonly operations: Operations; readonly log: (line: string) => void },
+): Promise<AsyncDisposable> {
   try {
-    return await ControlSocket.open(tunnel.name, { tunnel, log });
+    return await ControlSocket.open(tunnel.name, { tunnel, operations, log });
   } catch (error) {
     const why = error instanceof VpnError ? error.line : String(error);
     log(`${tunnel.name} will not be shown by wg and warren show: ${why}`);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
+import type { Journal } from "../tunnel/journal.ts";
 
 /** A tunnel ends within a second, but its hooks may take their time. */
 const patienceMs = 60_000;
@@ -18,8 +19,12 @@ export function downCommand(program: Command): void {
 
 async function down(where: string): Promise<void> {
   const { tunnelNameIn } = await import("./config-source.ts");
+  const { heardTunnel, signalOwner } = await import("./live-tunnel.ts");
   const { Journal } = await import("../tunnel/journal.ts");
   const name = tunnelNameIn(where);
+  const deadline = performance.now() + patienceMs;
+  const home = await heardTunnel(name);
+  if (home !== undefined) return await endHeard(name, home.pid, deadline);
   const state = Journal.find(name);
   switch (state.kind) {
     case "absent":
@@ -29,25 +34,39 @@ async function down(where: string): Promise<void> {
     case "dead":
       return await undoLeftovers(state.journal);
     case "live":
-      process.kill(state.owner.pid, "SIGTERM");
-      return await awaitEnd(name, state.owner.pid);
+      // Who undoes it already would be killed by a second signal, in the middle.
+      if (state.owner.role !== "undoing") signalOwner(state.owner, "SIGTERM");
+      return await awaitEnd(name, state.owner.pid, deadline);
   }
 }
 
-async function awaitEnd(name: string, pid: number): Promise<void> {
+/** Throws what the tunnel could not undo, even if that has been done since. */
+async function endHeard(name: string, pid: number, deadline: number): Promise<void> {
+  const { callTunnel } = await import("../api/control-client.ts");
+  const failure = await callTunnel(name, "down", { patienceMs }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await awaitEnd(name, pid, deadline); // it may have been killed meanwhile
+  if (failure !== undefined) throw failure;
+}
+
+/** Waits until a process has let go of a tunnel, and undoes what it has left. */
+async function awaitEnd(name: string, pid: number, deadline: number): Promise<void> {
   const { Journal } = await import("../tunnel/journal.ts");
-  for (const begun = performance.now(); performance.now() - begun < patienceMs; await sleep(lookEveryMs)) {
+  do {
     const state = Journal.find(name);
     if (state.kind === "absent") return;
     if (state.kind === "dead") return await undoLeftovers(state.journal);
     if (state.owner.pid !== pid) return; // another has taken its place meanwhile
-  }
+    await sleep(lookEveryMs);
+  } while (performance.now() < deadline);
   throw new VpnError("not-available", `${name} has not ended within ${patienceMs / 1000} s (process ${pid})`, {
     remedy: `look what its hooks do, or kill it and run \`warren down ${name}\` again`,
   });
 }
 
-async function undoLeftovers(journal: import("../tunnel/journal.ts").Journal): Promise<void> {
+async function undoLeftovers(journal: Journal): Promise<void> {
   const { undoJournal } = await import("../tunnel/managed-tunnel.ts");
   using _journal = journal;
   const failures = await undoJournal(journal, (line) => console.error(`warren: ${line}`));

@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
+import type { JournalOwner, JournalState, ReloadOutcome } from "../tunnel/journal.ts";
+import { notFromFile } from "./tunnel-control.ts";
 
 const patienceMs = 30_000;
 const lookEveryMs = 10;
@@ -16,28 +18,49 @@ export function reloadCommand(program: Command): void {
 }
 
 async function reload(where: string): Promise<void> {
-  const { readConfig, tunnelNameIn } = await import("./config-source.ts");
-  const { Journal } = await import("../tunnel/journal.ts");
+  const { tunnelNameIn } = await import("./config-source.ts");
+  const { heardTunnel } = await import("./live-tunnel.ts");
   const name = tunnelNameIn(where);
-  const state = Journal.find(name);
-  if (state.kind !== "live") {
-    if (state.kind === "dead") state.journal[Symbol.dispose]();
-    throw new VpnError("not-available", `${name} is not up`, { remedy: `bring it up with \`warren up ${name}\`` });
-  }
-  const { file, pid } = state.owner;
-  if (file === undefined) {
-    throw new VpnError("not-available", `${name} was configured from standard input, which cannot be read again`, {
-      remedy: "bring it up from a file",
-    });
-  }
-  await readConfig(file); // what is wrong with it is said here as well, line by line
+  const outcome = (await heardTunnel(name)) === undefined ? await reloadBySignal(name) : await reloadHeard(name);
+  if (!outcome.ok) throw new VpnError("invalid-configuration", `${name} stays as it was: ${outcome.failure}`);
+}
+
+async function reloadHeard(name: string): Promise<ReloadOutcome> {
+  const { callTunnel } = await import("../api/control-client.ts");
+  const outcome = await callTunnel(name, "reload", { patienceMs });
+  if (outcome !== undefined) return outcome as ReloadOutcome;
+  throw new VpnError("not-available", `${name} has ended meanwhile`, { remedy: `\`warren up ${name}\` brings it up` });
+}
+
+/** For a tunnel without a control socket, such as one whose name another network namespace uses as well. */
+async function reloadBySignal(name: string): Promise<ReloadOutcome> {
+  const { signalOwner } = await import("./live-tunnel.ts");
+  const { Journal } = await import("../tunnel/journal.ts");
+  const owner = ownerOf(name, Journal.find(name));
   const before = Journal.reloads(name).length;
-  process.kill(pid, "SIGHUP");
+  signalOwner(owner, "SIGHUP");
   for (const begun = performance.now(); performance.now() - begun < patienceMs; await sleep(lookEveryMs)) {
     const outcome = Journal.reloads(name)[before];
-    if (outcome?.ok === true) return;
-    if (outcome?.ok === false)
-      throw new VpnError("invalid-configuration", `${name} stays as it was: ${outcome.failure}`);
+    if (outcome !== undefined) return outcome;
   }
-  throw new VpnError("not-available", `${name} has not answered within ${patienceMs / 1000} s (process ${pid})`);
+  throw new VpnError("not-available", `${name} has not answered within ${patienceMs / 1000} s (process ${owner.pid})`);
+}
+
+/** Whoever can be asked by a signal. Throws `not-available` where nobody can, with the reason. */
+function ownerOf(name: string, state: JournalState): JournalOwner {
+  if (state.kind === "dead") state.journal[Symbol.dispose]();
+  if (state.kind !== "live" || state.owner.role === "undoing") {
+    throw new VpnError("not-available", `${name} is not up`, { remedy: `bring it up with \`warren up ${name}\`` });
+  }
+  const { owner } = state;
+  if (owner.role === "starting") {
+    throw new VpnError("not-available", `${name} is still coming up`, {
+      remedy: "reload it when `warren up` has returned",
+    });
+  }
+  if (owner.file === undefined) throw new VpnError("not-available", `${name}: ${notFromFile}`);
+  if (owner.endsOnHangUp !== true) return owner;
+  throw new VpnError("not-available", `${name} does not answer on its control socket, and a signal would end it`, {
+    remedy: "end it and bring it up again",
+  });
 }

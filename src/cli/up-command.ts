@@ -1,14 +1,16 @@
 /**
- * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP has it read its file
- * again.
+ * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP and `warren reload`
+ * have it read its file again.
  */
 import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
+import type { ReloadOutcome } from "../tunnel/journal.ts";
 import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
 import type { Tunnel } from "../tunnel/tunnel.ts";
 import { ReloadSignal } from "./reload-signal.ts";
 import type { ServiceManager } from "./service-manager.ts";
+import { notFromFile, TunnelControl } from "./tunnel-control.ts";
 
 const standardInput = 0;
 
@@ -52,25 +54,41 @@ async function up(where: string, options: UpOptions): Promise<void> {
   const hangsUp = path === undefined || isatty(standardInput);
   using reloading = hangsUp ? undefined : new ReloadSignal();
   const end = signalled(hangsUp); // from here on: an end asked for while the tunnel comes up is an orderly one, too
-  const managed = await ManagedTunnel.open({
-    name: chooseTunnelName(options.name ?? name),
-    config,
-    file: path,
-    forward: options.forward === true,
-    killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
-    serve: (tunnel) => serveControl(tunnel, log),
-    log,
-    signal: end.abort,
-  });
-  const failure = await stayUp(managed, path, options, { end: end.signal, reloading });
+  const control = new TunnelControl(end.ask);
+  try {
+    const managed = await ManagedTunnel.open({
+      name: chooseTunnelName(options.name ?? name),
+      config,
+      file: path,
+      endsOnHangUp: hangsUp,
+      forward: options.forward === true,
+      killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
+      serve: (tunnel) => serveControl(tunnel, { operations: control.operations, log }),
+      log,
+      signal: end.abort,
+    });
+    const failure = await stayUp(managed, path, options, { end: end.signal, reloading, control });
+    await close(managed, failure, { control, json: options.json === true });
+  } finally {
+    control.end();
+  }
+}
+
+/** Throws what the tunnel failed of, or else what could not be undone. */
+async function close(
+  managed: ManagedTunnel,
+  failure: unknown,
+  { control, json }: { readonly control: TunnelControl; readonly json: boolean },
+): Promise<void> {
   const status = managed.tunnel.status();
   try {
     await managed.close({ isWanted: failure === undefined });
   } catch (error) {
+    control.end(error);
     if (failure === undefined) throw error;
     log(error instanceof VpnError ? error.line : String(error));
   } finally {
-    if (options.json === true) console.log(JSON.stringify({ event: "stopped", ...status }));
+    if (json) console.log(JSON.stringify({ event: "stopped", ...status }));
   }
   if (failure !== undefined) throw failure;
 }
@@ -78,6 +96,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
 interface Wishes {
   readonly end: Promise<undefined>;
   readonly reloading: ReloadSignal | undefined;
+  readonly control: TunnelControl;
 }
 
 /** Resolves when the tunnel is to end: with what it failed of, or with nothing where somebody wished so. */
@@ -85,7 +104,7 @@ async function stayUp(
   managed: ManagedTunnel,
   path: string | undefined,
   options: UpOptions,
-  { end, reloading }: Wishes,
+  { end, reloading, control }: Wishes,
 ): Promise<unknown> {
   const { inBackground, leaveCaller } = await import("./background.ts");
   const { ServiceManager } = await import("./service-manager.ts");
@@ -93,7 +112,8 @@ async function stayUp(
   try {
     announce(managed.tunnel, options);
     manager.ready();
-    if (path !== undefined) reloading?.begin(() => reload(managed, path, manager));
+    control.begin(() => reload(managed, path, manager));
+    reloading?.begin(async () => managed.noteReload(await reload(managed, path, manager)));
     if (inBackground()) await leaveCaller();
     return await Promise.race([managed.tunnel.failure, end]);
   } catch (error) {
@@ -103,12 +123,18 @@ async function stayUp(
   }
 }
 
-async function reload(managed: ManagedTunnel, path: string, manager: ServiceManager): Promise<void> {
+/** Throws where there is no file to read. */
+async function reload(
+  managed: ManagedTunnel,
+  path: string | undefined,
+  manager: ServiceManager,
+): Promise<ReloadOutcome> {
+  if (path === undefined) throw new VpnError("not-available", notFromFile);
   manager.reloading();
   const failure = await tryReload(managed, path);
   if (failure !== undefined) log(`not reloaded: ${failure}`);
-  managed.noteReload(failure);
   manager.ready();
+  return failure === undefined ? { ok: true } : { ok: false, failure };
 }
 
 /** Why not, in the operator's words; `undefined` where all is well. */
@@ -148,15 +174,19 @@ function announce(tunnel: Tunnel, { json, foreground }: UpOptions): void {
  * Resolves, and aborts what is under way, on the first signal that asks for an end. A second one is left to its default:
  * an end without cleaning up. `hangsUp` says that SIGHUP asks for an end, too: that of the terminal.
  */
-function signalled(hangsUp: boolean): { readonly signal: Promise<undefined>; readonly abort: AbortSignal } {
+function signalled(hangsUp: boolean): {
+  readonly signal: Promise<undefined>;
+  readonly abort: AbortSignal;
+  /** Asks for an end as a signal does. */
+  readonly ask: () => void;
+} {
   const controller = new AbortController();
   const names = ["SIGINT", "SIGTERM", "SIGQUIT", ...(hangsUp ? (["SIGHUP"] as const) : [])] as const;
-  const signal = new Promise<undefined>((resolve) => {
-    const end = () => {
-      controller.abort();
-      resolve(undefined);
-    };
-    for (const name of names) process.once(name, end);
-  });
-  return { signal, abort: controller.signal };
+  const { promise: signal, resolve } = Promise.withResolvers<undefined>();
+  const ask = () => {
+    controller.abort();
+    resolve(undefined);
+  };
+  for (const name of names) process.once(name, ask);
+  return { signal, abort: controller.signal, ask };
 }

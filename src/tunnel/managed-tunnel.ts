@@ -3,6 +3,7 @@
  * reload` changes and `warren down` ends. Everything done to the host is in the journal of its name; what an earlier
  * tunnel of that name left when it was killed is undone first, but for its kill switch, which is never open meanwhile.
  */
+import { setImmediate } from "node:timers/promises";
 import type { Endpoint } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
@@ -15,7 +16,7 @@ import { EndpointResolver } from "./endpoint-resolver.ts";
 import { type HookStage, runHooks } from "./hooks.ts";
 import { type HostSettings, HostSetup } from "./host-setup.ts";
 import type { TableChoice } from "./interface-section.ts";
-import { Journal } from "./journal.ts";
+import { Journal, type ReloadOutcome } from "./journal.ts";
 import { changePeers } from "./peer-changes.ts";
 import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
@@ -27,6 +28,8 @@ export interface ManagedTunnelOptions {
   readonly config: ConfigFile;
   /** The configuration's path; absent where it was read from standard input. */
   readonly file?: string | undefined;
+  /** Whether SIGHUP ends the process, which `warren reload` has to know. */
+  readonly endsOnHangUp?: boolean;
   /** Forward what peers send, hidden behind this machine's addresses. */
   readonly forward?: boolean;
   readonly killSwitch?: { readonly lan: boolean } | undefined;
@@ -47,13 +50,14 @@ export class ManagedTunnel {
   #tunnel: Tunnel | undefined;
   #services: AsyncDisposable | undefined;
   #persistence: Disposable | undefined;
-  #reloading: Promise<void> | undefined;
+  #reloading: Promise<void> = Promise.resolve();
+  #isClosing = false;
   /** The name servers outside; those of now until the tunnel brings its own. */
   #resolvers: () => readonly Endpoint[] = () => [];
 
   /** Resolves when packets can pass and PostUp has run. Throws `VpnError`, with everything undone. */
   static async open(options: ManagedTunnelOptions): Promise<ManagedTunnel> {
-    const journal = Journal.open(options.name, { file: options.file });
+    const journal = Journal.open(options.name, { file: options.file, endsOnHangUp: options.endsOnHangUp === true });
     const managed = new ManagedTunnel(options, journal);
     const hadKillSwitch = journal.deeds.some(({ kind }) => kind === "kill-switch");
     try {
@@ -62,8 +66,6 @@ export class ManagedTunnel {
     } catch (error) {
       const failures = await managed.#undo({ saves: false, keepsKillSwitch: hadKillSwitch });
       for (const failure of failures) options.log(describe(failure));
-      if (hadKillSwitch)
-        options.log(`the kill switch of ${options.name} stays: \`warren down ${options.name}\` opens it`);
       throw error;
     }
   }
@@ -84,7 +86,7 @@ export class ManagedTunnel {
    * then everything is as it was.
    */
   reload(config: ConfigFile): Promise<void> {
-    const reloading = this.#reload(config);
+    const reloading = this.#reloading.then(() => this.#reload(config));
     this.#reloading = reloading.catch(() => undefined); // whoever asked for it hears of it
     return reloading;
   }
@@ -94,18 +96,20 @@ export class ManagedTunnel {
    * nobody has asked for the end the kill switch stays, which is made for that.
    */
   async close({ isWanted }: { readonly isWanted: boolean }): Promise<void> {
+    this.#isClosing = true;
     await this.#reloading;
     const failures = await this.#undo({ saves: true, keepsKillSwitch: !isWanted });
     for (const failure of failures.slice(1)) this.#options.log(describe(failure));
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Answers `warren reload`, which waits for it. */
-  noteReload(failure: string | undefined): void {
-    this.#journal.noteReload(failure);
+  /** Tells a `warren reload` that could ask by a signal only. */
+  noteReload(outcome: ReloadOutcome): void {
+    this.#bestEffort(() => this.#journal.noteReload(outcome.ok ? undefined : outcome.failure));
   }
 
   async #reload(config: ConfigFile): Promise<void> {
+    if (this.#isClosing) throw new VpnError("not-available", "it is going down");
     const { tunnel } = this;
     const former = this.#config.interface;
     const next = config.interface;
@@ -178,7 +182,16 @@ export class ManagedTunnel {
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
     await this.#runHooks("PostUp", hooks.postUp);
+    await this.#requireAlive();
+    this.#bestEffort(() => this.#journal.enter("up"));
     if (killSwitch === undefined && isShut) log(`the kill switch of ${name} stays: \`warren down ${name}\` opens it`);
+  }
+
+  /** A hook takes its time, in which somebody may have deleted the interface. */
+  async #requireAlive(): Promise<void> {
+    await setImmediate(); // what the kernel has told by now is heard
+    const failure = await Promise.race([this.tunnel.failure, undefined]);
+    if (failure !== undefined) throw failure;
   }
 
   /** Keeps in touch with those peers that have an endpoint, as they are configured now. */
@@ -192,6 +205,7 @@ export class ManagedTunnel {
 
   /** What was done, undone as far as it can be; returns what could not. */
   async #undo(how: { readonly saves: boolean; readonly keepsKillSwitch: boolean }): Promise<unknown[]> {
+    this.#bestEffort(() => this.#journal.enter("undoing"));
     const failures: unknown[] = [];
     const attempt = async (action: () => void | Promise<void>) => {
       try {
@@ -212,6 +226,15 @@ export class ManagedTunnel {
     if (isShut) log(`the kill switch of ${name} stays: \`warren down ${name}\` opens it`);
     await attempt(() => this.#journal[Symbol.dispose]());
     return failures;
+  }
+
+  /** For lines of the journal that others go by, but that nothing is undone by. */
+  #bestEffort(note: () => void): void {
+    try {
+      note();
+    } catch (error) {
+      this.#options.log(describe(error));
+    }
   }
 
   #save(): void {

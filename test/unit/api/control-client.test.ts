@@ -82,8 +82,8 @@ test("tunnels are found and describe themselves, without their secrets", async (
     ],
   });
   assert.deepEqual((await ownStatusOf("wg7", folder))?.drops, { "message-replayed": 3 });
-  assert.equal(await callTunnel("wg7", "hello", folder), "there");
-  await assert.rejects(callTunnel("wg7", "fail", folder), { code: "not-available", message: "wg7: Error: no" });
+  assert.equal(await callTunnel("wg7", "hello", { folder }), "there");
+  await assert.rejects(callTunnel("wg7", "fail", { folder }), { code: "not-available", message: "wg7: Error: no" });
   assert.deepEqual(listControlSockets(folder), ["wg7"]);
 });
 
