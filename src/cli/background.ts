@@ -16,6 +16,7 @@ import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeSync } 
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { getSystemErrorMessage } from "node:util";
 import { VpnError } from "../base/errors.ts";
 
 /** Names the descriptor on which the child says that it is of use. */
@@ -62,6 +63,7 @@ export async function runInBackground(options: BackgroundOptions = {}): Promise<
     stdio: Array.from(stdio, (entry) => entry ?? "ignore"),
   });
   closeSync(nothing);
+  if (child.pid === undefined) throw notStarted(await once(child, "error"));
   return await outcome(child, child.stdio[readyAt] as Readable);
 }
 
@@ -79,6 +81,12 @@ export async function leaveCaller(): Promise<void> {
   } finally {
     closeSync(ready);
   }
+}
+
+function notStarted([error]: readonly NodeJS.ErrnoException[]): VpnError {
+  const why = error.errno === undefined ? error.message : getSystemErrorMessage(error.errno);
+  const remedy = error.code === "EMFILE" ? "raise the limit (ulimit -n), or use --foreground" : "use --foreground";
+  return new VpnError("not-available", `cannot go on in the background: ${why}`, { remedy, cause: error });
 }
 
 async function outcome(child: ChildProcess, ready: Readable): Promise<number> {

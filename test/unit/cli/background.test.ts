@@ -63,3 +63,16 @@ test("a signal in time is an end, also where the command becomes of use meanwhil
   assert.deepEqual(runFile(obeys + begins, "obeys"), interrupted);
   assert.deepEqual(runFile(begins, "unprepared"), interrupted);
 });
+
+test("what cannot be started for want of descriptors is an error in one line", () => {
+  const exhaust =
+    'const fs = await import("node:fs"); const held = []; try { for (;;) held.push(fs.openSync("/dev/null")); } catch {} for (const fd of held.splice(-3)) fs.closeSync(fd);';
+  const tell =
+    "try { await background.runInBackground(); } catch (error) { console.log(error.line); process.exit(1); }";
+  const program = `const background = await import(${JSON.stringify(background)}); ${exhaust} ${tell}`;
+  const command = ["-c", 'ulimit -n 64; exec "$@"', "sh", process.execPath, "--input-type=module", "--eval", program];
+  const { status, stdout, stderr } = spawnSync("/bin/sh", command, { encoding: "utf8", timeout: 20_000 });
+  const line =
+    "cannot go on in the background: too many open files: raise the limit (ulimit -n), or use --foreground\n";
+  assert.deepEqual({ status, stdout, stderr }, { status: 1, stdout: line, stderr: "" });
+});
