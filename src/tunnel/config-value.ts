@@ -33,7 +33,7 @@ export function parseBoolean(value: string): boolean {
 /** A resolver's address, or a domain that names are searched in. */
 export function parseResolver(word: string): IpAddress | string {
   if (/^[0-9.]+$/.test(word) || word.includes(":")) return IpAddress.parse(word);
-  if (/^(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(word)) return word;
+  if (/^(?=.{1,253}$)(?!.*[^.]{64})[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(word)) return word;
   throw wrong(word, "the address of a resolver or a search domain");
 }
 

@@ -159,3 +159,23 @@ test("an endpoint is a host or a bracketed address, and a port", () => {
     assert.equal(parseEndpointName(text), undefined, text);
   }
 });
+
+test("a key in the wrong place is not quoted", () => {
+  const slashed = "AQIDBAUG/wgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+  for (const name of ["Address", "DNS", "MTU", "FwMark", "ListenPort", "Table", "SaveConfig", "Unknown"]) {
+    for (const secret of [key, slashed, Buffer.from(key, "base64").toString("hex")]) {
+      const said = complaint(`${minimal}${name} = 10.8.0.1 ${secret}\n`);
+      assert.doesNotMatch(said, /AQIDBAUG|01020304/, name);
+      if (name !== "Unknown") assert.equal(said, `line 3: ${name}: here stands what looks like a key`);
+    }
+  }
+  for (const name of ["AllowedIPs", "Endpoint", "PersistentKeepalive"]) {
+    const said = complaint(`${minimal}[Peer]\nPublicKey = ${other}\n${name} = ${slashed}\n`);
+    assert.equal(said, `line 5: ${name}: here stands what looks like a key`);
+  }
+  assert.equal(complaint(`[Interface]\n${"A".repeat(43)}=\n`), "line 2: expected `Key = value`");
+});
+
+test("a NUL byte, which no command could be given, is refused", () => {
+  assert.equal(complaint(`${minimal}PostUp = echo \0 there\n`), "line 3: there is a NUL byte in it");
+});
