@@ -49,8 +49,8 @@ export function openFolder(path: string): void {
 
 /** Throws `invalid-argument` unless this can be an interface's name, which then is safe in a path and in a command. */
 export function checkTunnelName(name: string): string {
-  if (/^[a-zA-Z0-9_=+.-]{1,15}$/.test(name) && name !== "." && name !== "..") return name;
+  if (/^[a-zA-Z0-9_=+.][a-zA-Z0-9_=+.-]{0,14}$/.test(name) && name !== "." && name !== "..") return name;
   throw new VpnError("invalid-argument", `${JSON.stringify(name)} is not an interface name`, {
-    remedy: "use 1 to 15 letters, digits, and _ = + . -",
+    remedy: "use 1 to 15 letters, digits, and _ = + . - but no - in front",
   });
 }
