@@ -4,7 +4,7 @@
  * done or nothing (linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h).
  */
 import { concatBytes } from "../base/bytes.ts";
-import { attribute, encodeMessage, MessageFlag } from "./netlink-message.ts";
+import { attribute, decodeAttributes, encodeMessage, MessageFlag, viewOf } from "./netlink-message.ts";
 import { be32, type Expression } from "./nftables-rule.ts";
 
 export interface ChainLayout {
@@ -31,6 +31,7 @@ const NFNL_MSG_BATCH_END = 0x11;
 const NFPROTO_INET = 1; // IPv4 and IPv6 in one table; NAT in it from Linux 5.2
 
 const NFT_MSG_NEWTABLE = 0;
+const NFT_MSG_GETTABLE = 1;
 const NFT_MSG_DELTABLE = 2;
 const NFT_MSG_NEWCHAIN = 3;
 const NFT_MSG_NEWRULE = 6;
@@ -119,6 +120,20 @@ export function encodeTable(table: TableLayout, { ownership, replace = false }: 
 /** The batch that deletes a table with all that is in it. */
 export function encodeDeletion(table: string): Batch {
   return encodeBatch([{ type: NFT_MSG_DELTABLE, flags: 0, attributes: [attribute(NFTA_TABLE_NAME, table)] }]);
+}
+
+/** Asks for a table, for `NetlinkSocket.request`; ENOENT is the answer where there is none. */
+export function encodeQuestion(table: string): { readonly type: number; readonly body: Uint8Array } {
+  return {
+    type: (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETTABLE,
+    body: concatBytes(body(NFPROTO_INET, 0), attribute(NFTA_TABLE_NAME, table)),
+  };
+}
+
+/** Whether the body of an answer to it is of a table that belongs to a socket. */
+export function isOwned(answer: Uint8Array): boolean {
+  const flags = decodeAttributes(answer, body(0, 0).length).get(NFTA_TABLE_FLAGS);
+  return flags !== undefined && (viewOf(flags).getUint32(0) & NFT_TABLE_F_OWNER) !== 0;
 }
 
 interface BatchMessage {

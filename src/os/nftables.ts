@@ -12,7 +12,14 @@ import type { Cidr } from "../base/address.ts";
 import { networkNamespaceId } from "./boot.ts";
 import { NETLINK_NETFILTER, NetlinkSocket, throwAnswer } from "./netlink.ts";
 import { NLMSG_ERROR } from "./netlink-message.ts";
-import { type Batch, encodeDeletion, encodeTable, type TableLayout } from "./nftables-message.ts";
+import {
+  type Batch,
+  encodeDeletion,
+  encodeQuestion,
+  encodeTable,
+  isOwned,
+  type TableLayout,
+} from "./nftables-message.ts";
 import { Action, Match } from "./nftables-rule.ts";
 import { Errno, SystemError, type SystemErrorOptions } from "./system-error.ts";
 
@@ -87,6 +94,18 @@ export const LastingTable = {
   installUnheld(table: TableLayout): void {
     using socket = openSocket(table.name);
     transact(socket, "NFT_MSG_NEWTABLE", table.name, encodeTable(table, { ownership: "nobody", replace: true }));
+  },
+
+  /** Whether there is a table of that name that no living process holds. */
+  isLeft(name: string): boolean {
+    using socket = openSocket(name);
+    try {
+      const answers = socket.request({ ...encodeQuestion(name), name: "NFT_MSG_GETTABLE" });
+      return answers.some((answer) => !isOwned(answer.body));
+    } catch (error) {
+      if (error instanceof SystemError && error.errno === Errno.ENOENT) return false;
+      throw error;
+    }
   },
 
   /** Whether there was one. */

@@ -50,6 +50,37 @@ export interface DeedContext {
   readonly folders: StateFolders;
 }
 
+/** Whether a value, such as the JSON of a journal, is a deed that is known here. */
+export function isDeed(value: unknown): value is Deed {
+  if (typeof value !== "object" || value === null) return false;
+  const deed = value as Readonly<Record<string, unknown>>;
+  const areTexts = (...names: readonly string[]) => names.every((name) => typeof deed[name] === "string");
+  switch (deed.kind) {
+    case "rule": {
+      const { family, table, priority } = (deed.rule ?? {}) as Partial<MarkRule>;
+      return (family === 4 || family === 6) && Number.isInteger(table) && Number.isInteger(priority);
+    }
+    case "parameter":
+      return areTexts("parameter", "value");
+    case "file":
+      return areTexts("path");
+    case "table":
+      return areTexts("name");
+    case "kill-switch":
+      return true;
+    case "resolvconf":
+      return areTexts("program", "record");
+    case "resolved":
+      return areTexts("program", "link");
+    case "mark":
+      return Number.isInteger(deed.mark);
+    case "hooks":
+      return areTexts("stage") && Array.isArray(deed.commands) && deed.commands.every((one) => typeof one === "string");
+    default:
+      return false;
+  }
+}
+
 /** Sets a kernel parameter in this thread's namespace, in the name of the tunnel. */
 export function claimParameter(context: DeedContext, parameter: string, value: string): void {
   const { resource, claimant } = namesOf(context, parameter);

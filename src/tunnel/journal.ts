@@ -4,51 +4,25 @@
  *
  * A journal is a file of JSON lines, to which lines are only added. One says whose it is, `{"tunnel":"wg0",…}`, and again
  * when it changes hands; then `{"id":1,"deed":{…}}` for what was done and `{"undone":1}` for what was undone since. Each
- * line is on the disk before its deed. The file is locked for as long as the tunnel lives; the kernel gives up the lock
- * of a process that is killed. A line that a crash cut off is of a deed that was not begun.
+ * line is on the disk before its deed: where it cannot be written the deed is not done. The file is locked for as long as
+ * the tunnel lives; the kernel gives up the lock of a process that is killed. A line that a crash cut off is of a deed that
+ * was not begun. To undo takes no writing, should the disk be full: what is undone twice does no harm.
+ *
+ * A kill switch is found by its table's name as well, since without the journal nobody else could open it.
  */
-import { fdatasyncSync, readdirSync, readFileSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { fdatasyncSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { VpnError } from "../base/errors.ts";
 import { bootId, networkNamespaceId, pidNamespaceId } from "../os/boot.ts";
+import { writeFully } from "../os/durable-file.ts";
 import { FileLock } from "../os/file-lock.ts";
 import { NetworkNamespace } from "../os/namespace.ts";
 import { type Deed, recoverClaims, undoDeed } from "./deed.ts";
+import { type Entry, type JournalOwner, type JournalRole, type ReloadOutcome, readJournal } from "./journal-content.ts";
+import { KillSwitch } from "./kill-switch.ts";
 import { checkTunnelName, exclusively, openFolder, type StateFolders, stateFolders } from "./state-folder.ts";
 
-/** What the owner is about: a tunnel that comes up or is up, or whoever undoes one. */
-export type JournalRole = "starting" | "up" | "undoing";
-
-/** Whose a journal is. */
-export interface JournalOwner {
-  readonly tunnel: string;
-  readonly boot: string;
-  readonly pid: number;
-  /** In which that number is meant; in others it is somebody else's. */
-  readonly pidNamespace: string;
-  readonly role: JournalRole;
-  /** Whether SIGHUP ends the owner, instead of having it read its file again. */
-  readonly endsOnHangUp?: boolean;
-  /** The configuration's path, for `warren reload` and `warren down`; absent where it was read from standard input. */
-  readonly file?: string;
-}
-
-export type ReloadOutcome = { readonly ok: true } | { readonly ok: false; readonly failure: string };
-
-interface ReloadLine {
-  readonly reloaded: ReloadOutcome;
-}
-
-interface Content {
-  readonly owner: JournalOwner;
-  readonly entries: Entry[];
-  readonly reloads: readonly ReloadOutcome[];
-}
-
-interface Entry {
-  readonly id: number;
-  readonly deed: Deed;
-}
+export type { JournalOwner, JournalRole, ReloadOutcome };
 
 export type JournalState =
   | { readonly kind: "absent" }
@@ -71,12 +45,15 @@ export class Journal implements Disposable {
   /** A crash is what a kill switch is for. */
   readonly #onExit = () => void this.undo(0, ({ kind }) => kind !== "kill-switch");
   #owner: JournalOwner;
-  #entries: Entry[];
+  #entries: Entry[] = [];
+  #unknown: readonly string[] = [];
   #lastId = 0;
+  /** Whether the last line may lack its end. */
+  #isCutOff = true;
 
   /**
    * Begins a tunnel's journal in this thread's network namespace, or goes on with what a dead tunnel of that name left.
-   * Throws `name-taken` where one is alive.
+   * Throws `name-taken` where one is alive, and `not-available` where nothing can be written.
    */
   static open(tunnel: string, options: JournalOptions = {}): Journal {
     const { folders = stateFolders(), file, endsOnHangUp = false } = options;
@@ -84,26 +61,39 @@ export class Journal implements Disposable {
       recoverClaims(folders);
       const path = pathOf(tunnel, folders);
       openFolder(folderOf(folders));
+      const content = readJournal(path);
       const lock = FileLock.tryAcquire(path);
-      if (lock === undefined) throw taken(tunnel, read(path)?.owner);
-      return new Journal(tunnel, path, folders, lock, { role: "starting", file, endsOnHangUp });
+      if (lock === undefined) throw taken(tunnel, content?.owner);
+      const journal = new Journal(tunnel, path, folders, lock, { role: "starting", file, endsOnHangUp });
+      try {
+        journal.#append(journal.#owner);
+      } catch (error) {
+        if (statSync(path).size === 0) rmSync(path);
+        journal.#release();
+        throw error;
+      }
+      journal.#takeOver();
+      return journal;
     });
   }
 
-  /** Looks for a tunnel's journal, and takes it over if its tunnel is dead. */
+  /** Looks for a tunnel's journal, or its kill switch, and takes it over if its tunnel is dead. */
   static find(tunnel: string, folders: StateFolders = stateFolders()): JournalState {
     return exclusively(folders, () => {
       recoverClaims(folders);
       const path = pathOf(tunnel, folders);
-      const content = read(path);
-      if (content === undefined) return { kind: "absent" };
+      const content = readJournal(path);
+      if (content === undefined && !KillSwitch.isLeft(tunnel)) return { kind: "absent" };
+      openFolder(folderOf(folders));
       const lock = FileLock.tryAcquire(path);
-      if (lock === undefined) return { kind: "live", owner: content.owner };
-      return {
-        kind: "dead",
-        owner: content.owner,
-        journal: new Journal(tunnel, path, folders, lock, { role: "undoing", file: content.owner.file }),
-      };
+      if (lock === undefined) {
+        if (content?.owner === undefined) throw ownerless(tunnel, path);
+        return { kind: "live", owner: content.owner };
+      }
+      const journal = new Journal(tunnel, path, folders, lock, { role: "undoing", file: content?.owner?.file });
+      journal.#note(journal.#owner);
+      journal.#takeOver();
+      return { kind: "dead", owner: content?.owner ?? journal.#owner, journal };
     });
   }
 
@@ -128,11 +118,31 @@ export class Journal implements Disposable {
       ...(file === undefined ? {} : { file }),
       ...(endsOnHangUp === true ? { endsOnHangUp } : {}),
     };
-    writeSync(lock.fd, "\n"); // ends what a crash may have cut off
-    this.#append(this.#owner);
-    this.#entries = read(path)?.entries ?? [];
-    this.#lastId = this.#entries.at(-1)?.id ?? 0;
+  }
+
+  /** What is left becomes ours to undo. */
+  #takeOver(): void {
+    const content = readJournal(this.#path);
+    const isOfThisRun = content?.owner?.boot === this.#owner.boot || content?.owner === undefined;
+    this.#entries = isOfThisRun ? (content?.entries ?? []) : [];
+    this.#unknown = isOfThisRun ? (content?.unknown ?? []) : [];
+    this.#lastId = content?.lastId ?? 0;
+    const isNoted = this.#entries.some(({ deed }) => deed.kind === "kill-switch");
+    if (!isNoted && KillSwitch.isLeft(this.tunnel)) {
+      const entry = { id: ++this.#lastId, deed: { kind: "kill-switch" } } as const;
+      this.#note(entry);
+      this.#entries.push(entry);
+    }
     process.on("exit", this.#onExit); // an uncaught exception gets no further than the exit hooks
+  }
+
+  /** What in it says nothing that is known here, and so is neither undone nor forgotten. */
+  get complaint(): VpnError | undefined {
+    if (this.#unknown.length === 0) return undefined;
+    const [line] = this.#unknown;
+    return new VpnError("not-available", `${this.#path} says something that this release does not know: ${line}`, {
+      remedy: "undo by hand what it is about, or with the release that wrote it, and remove the file",
+    });
   }
 
   /** What is not undone, in the order in which it was done. */
@@ -148,15 +158,16 @@ export class Journal implements Disposable {
   /** Tells `warren down` and `warren reload` what its owner is about from now on. */
   enter(role: JournalRole): void {
     this.#owner = { ...this.#owner, role };
-    this.#append(this.#owner);
+    this.#note(this.#owner);
   }
 
   /** Takes the first mark from `first` on that is neither in use nor another tunnel's, live or waiting to be undone. */
   reserveMark(first: number, used: ReadonlySet<number | undefined>): number {
     return exclusively(this.#folders, () => {
       const folder = folderOf(this.#folders);
-      const others = readdirSync(folder).map((file) => join(folder, file));
-      const deeds = others.flatMap((file) => read(file)?.entries ?? []).map(({ deed }) => deed);
+      const others = readdirSync(folder, { withFileTypes: true }).filter((file) => file.isFile());
+      const entries = others.flatMap(({ name }) => readJournal(join(folder, name))?.entries ?? []);
+      const deeds = entries.map(({ deed }) => deed);
       const taken = new Set(deeds.flatMap((deed) => (deed.kind === "mark" ? deed.mark : [])));
       let mark = first;
       while (used.has(mark) || taken.has(mark)) mark++;
@@ -164,7 +175,10 @@ export class Journal implements Disposable {
     });
   }
 
-  /** Writes a deed down, then does it. Where doing it fails it stays written: half of it may have been done. */
+  /**
+   * Writes a deed down, then does it. Where doing it fails it stays written: half of it may have been done. Throws
+   * `not-available` where it cannot be written, with nothing done.
+   */
   record<T>(deed: Deed, action: (context: { tunnel: string; folders: StateFolders }) => T): T {
     const entry = { id: ++this.#lastId, deed };
     this.#append(entry);
@@ -199,35 +213,60 @@ export class Journal implements Disposable {
 
   /** Writes down that the tunnel has read its configuration again, and what was in the way; `warren reload` waits for it. */
   noteReload(failure: string | undefined): void {
-    this.#append({ reloaded: failure === undefined ? { ok: true } : { ok: false, failure } } satisfies ReloadLine);
+    const reloaded: ReloadOutcome = failure === undefined ? { ok: true } : { ok: false, failure };
+    this.#note({ reloaded });
   }
 
   /** How often a tunnel has read its configuration again, and how the last time went. */
   static reloads(tunnel: string, folders: StateFolders = stateFolders()): readonly ReloadOutcome[] {
-    return read(pathOf(tunnel, folders))?.reloads ?? [];
+    return readJournal(pathOf(tunnel, folders))?.reloads ?? [];
   }
 
   /** Ends the journal: what is left in it waits for `warren down`; an empty one is removed. */
   [Symbol.dispose](): void {
     process.off("exit", this.#onExit);
-    this.#home[Symbol.dispose]();
     exclusively(this.#folders, () => {
-      if (this.#entries.length === 0) {
+      if (this.#entries.length + this.#unknown.length === 0) {
         rmSync(this.#path, { force: true });
         removeIfEmpty(join(this.#path, ".."));
       }
-      this.#lock[Symbol.dispose]();
+      this.#release();
     });
   }
 
+  #release(): void {
+    this.#home[Symbol.dispose]();
+    this.#lock[Symbol.dispose]();
+  }
+
   #forget(entry: Entry): void {
-    this.#append({ undone: entry.id });
+    this.#note({ undone: entry.id });
     this.#entries = this.#entries.filter((other) => other !== entry);
   }
 
+  /** Writes what is true also where it cannot be written. */
+  #note(line: object): void {
+    try {
+      this.#append(line);
+    } catch (error) {
+      if (!(error instanceof VpnError)) throw error;
+    }
+  }
+
   #append(line: object): void {
-    writeSync(this.#lock.fd, `${JSON.stringify(line)}\n`);
-    fdatasyncSync(this.#lock.fd);
+    const text = `${this.#isCutOff ? "\n" : ""}${JSON.stringify(line)}\n`;
+    this.#isCutOff = true;
+    try {
+      writeFully(this.#lock.fd, Buffer.from(text));
+      fdatasyncSync(this.#lock.fd);
+    } catch (error) {
+      const { code = String(error) } = error as NodeJS.ErrnoException;
+      throw new VpnError("not-available", `cannot write into ${this.#path} what is to be undone (${code})`, {
+        remedy: code === "ENOSPC" ? "make room there" : "look what is wrong with its file system",
+        cause: error,
+      });
+    }
+    this.#isCutOff = false;
   }
 }
 
@@ -239,43 +278,16 @@ function pathOf(tunnel: string, folders: StateFolders): string {
   return join(folderOf(folders), `${checkTunnelName(tunnel)}.journal`);
 }
 
-/** `undefined` where there is no journal, or one in which not even the first line was finished. */
-function read(path: string): Content | undefined {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  let owner: JournalOwner | undefined;
-  const entries = new Map<number, Entry>();
-  const reloads: ReloadOutcome[] = [];
-  for (const line of text.split("\n").flatMap(parseLine)) {
-    if ("id" in line) entries.set(line.id, line);
-    else if ("undone" in line) entries.delete(line.undone);
-    else if ("reloaded" in line) reloads.push(line.reloaded);
-    else {
-      // Of a former run of the machine only files are left, and those the claims see to.
-      if (line.boot !== owner?.boot) entries.clear();
-      owner = line;
-    }
-  }
-  return owner && { owner, entries: [...entries.values()], reloads };
-}
-
-function parseLine(line: string): (JournalOwner | Entry | ReloadLine | { readonly undone: number })[] {
-  try {
-    return line === "" ? [] : [JSON.parse(line)];
-  } catch {
-    return []; // cut off
-  }
-}
-
 function taken(tunnel: string, owner: JournalOwner | undefined): VpnError {
   const process = owner === undefined ? "" : ` (process ${owner.pid})`;
   return new VpnError("name-taken", `${tunnel} is up already${process}`, {
     remedy: `end it with \`warren down ${tunnel}\`, or choose another name`,
+  });
+}
+
+function ownerless(tunnel: string, path: string): VpnError {
+  return new VpnError("not-available", `${tunnel} is up, but ${path} does not say in which process`, {
+    remedy: "end that process; `fuser` shows it",
   });
 }
 

@@ -72,6 +72,16 @@ export const KillSwitch = {
     }
   },
 
+  /** Whether there is one that no living process holds, as far as this one may know. */
+  isLeft(name: string): boolean {
+    try {
+      return LastingTable.isLeft(KillSwitch.tableName(name));
+    } catch (error) {
+      if (error instanceof SystemError) return false; // no nf_tables here, or not for us, who then made none
+      throw error;
+    }
+  },
+
   /** Takes it away. Whether there was one. */
   remove: (name: string): boolean => LastingTable.remove(KillSwitch.tableName(name)),
 } as const;

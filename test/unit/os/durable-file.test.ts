@@ -1,34 +1,12 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { replaceFile } from "../../../src/os/durable-file.ts";
-import { requireNamespaces, requireProgram } from "../../requirements.ts";
+import { fillDisk, smallDisk } from "../../small-disk.ts";
 
 const rights = { mode: 0o600 };
-const pageBytes = 4096;
-
-/** A folder on a file system of 16 pages. */
-function smallDisk(t: TestContext): string | undefined {
-  if (!requireNamespaces(t) || requireProgram(t, "mount", "mount") === undefined) return undefined;
-  const folder = mkdtempSync(join(tmpdir(), "warren-disk-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
-  t.after(() => {
-    execFileSync("umount", ["--recursive", folder]);
-    rmSync(folder, { recursive: true });
-  });
-  return folder;
-}
-
-/** Takes all room but so many pages. */
-function fill(folder: string, pagesLeft: number): void {
-  const path = join(folder, "fill");
-  rmSync(path, { force: true });
-  assert.throws(() => writeFileSync(path, new Uint8Array(64 * pageBytes)), { code: "ENOSPC" });
-  truncateSync(path, Math.floor(statSync(path).size / pageBytes) * pageBytes - pagesLeft * pageBytes);
-}
 
 test("a full disk keeps the former content, and leaves nothing beside it", (t) => {
   const folder = smallDisk(t);
@@ -37,7 +15,7 @@ test("a full disk keeps the former content, and leaves nothing beside it", (t) =
   const former = "as it was\n".repeat(1000);
   replaceFile(path, former, rights);
   for (const pagesLeft of [0, 1, 2]) {
-    fill(folder, pagesLeft);
+    fillDisk(folder, pagesLeft);
     assert.throws(() => replaceFile(path, former.replaceAll("was", "is!"), rights), { code: "ENOSPC" });
     assert.equal(readFileSync(path, "utf8"), former);
     assert.deepEqual(readdirSync(folder).sort(), ["fill", "wg0.conf"]);
@@ -52,7 +30,7 @@ test("a mount point whose disk is full is written in place where there is room, 
   const former = "nameserver 203.0.113.53\n";
   for (const file of [source, path]) writeFileSync(file, former);
   execFileSync("mount", ["--bind", source, path]);
-  fill(folder, 0);
+  fillDisk(folder, 0);
   const longer = "nameserver 10.8.0.2 # longer by more than a page\n".repeat(200);
   assert.throws(() => replaceFile(path, longer, rights), { code: "ENOSPC" });
   assert.equal(readFileSync(path, "utf8"), former);
@@ -60,7 +38,7 @@ test("a mount point whose disk is full is written in place where there is room, 
     replaceFile(path, content, rights);
     assert.equal(readFileSync(source, "utf8"), content);
   }
-  fill(folder, 4);
+  fillDisk(folder, 4);
   replaceFile(path, longer, rights);
   assert.equal(readFileSync(source, "utf8"), longer);
   assert.deepEqual(readdirSync(etc), ["resolv.conf"]);

@@ -8,15 +8,23 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { VpnError } from "../../../src/base/errors.ts";
+import { NetworkNamespace } from "../../../src/os/namespace.ts";
+import { LastingTable } from "../../../src/os/nftables.ts";
 import { claimFile } from "../../../src/tunnel/deed.ts";
 import { Journal } from "../../../src/tunnel/journal.ts";
+import { KillSwitch, killSwitchTable } from "../../../src/tunnel/kill-switch.ts";
 import type { StateFolders } from "../../../src/tunnel/state-folder.ts";
+import { requireNamespaces } from "../../requirements.ts";
+import { fillDisk, makeRoom, smallDisk } from "../../small-disk.ts";
+
+const pageBytes = 4096;
 
 function foldersOf(t: TestContext): StateFolders {
   const folder = mkdtempSync(join(tmpdir(), "warren-journal-"));
@@ -120,6 +128,148 @@ test("a line that a crash cut off is passed over, and does not spoil the next", 
     third.deeds.map(({ kind }) => kind),
     ["hooks", "mark"],
   );
+});
+
+/** Ends the journal on a full page, so that the next line needs another. */
+function pad(folders: StateFolders): void {
+  const file = fileOf(folders);
+  appendFileSync(file, "\n".repeat(pageBytes - (statSync(file).size % pageBytes)));
+}
+
+test("what cannot be written down is not done, and spoils nothing that is written later", (t) => {
+  const disk = smallDisk(t);
+  if (disk === undefined) return;
+  const folders = { run: disk, lasting: disk };
+  const journal = Journal.open("wg0", { folders });
+  const file = fileOf(folders);
+  const size = () => statSync(file).size % pageBytes;
+  // Room for a part of the line: the kernel then writes that and reports no error.
+  appendFileSync(file, "\n".repeat(pageBytes - size() - 20));
+  fillDisk(disk, 0);
+  const isDone = t.mock.fn();
+  assert.throws(
+    () => journal.record(hooks, isDone),
+    (error) => error instanceof VpnError && error.line.includes(`${file} what is to be undone (ENOSPC): make room`),
+  );
+  assert.equal(isDone.mock.callCount(), 0);
+  makeRoom(disk);
+  journal.record({ kind: "mark", mark: 9 }, nothing);
+  journal[Symbol.dispose]();
+  using again = dead(folders);
+  assert.deepEqual(again.deeds, [{ kind: "mark", mark: 9 }]);
+});
+
+test("on a full disk nothing is begun, and everything undone", (t) => {
+  const disk = smallDisk(t);
+  if (disk === undefined) return;
+  const folders = { run: disk, lasting: join(disk, "lasting") };
+  const path = join(disk, "resolv.conf");
+  const journal = Journal.open("wg0", { folders });
+  journal.record({ kind: "file", path }, (context) => claimFile(context, path, "ours\n"));
+  journal.record(hooks, nothing);
+  journal[Symbol.dispose]();
+  pad(folders);
+  fillDisk(disk, 0);
+  assert.throws(
+    () => Journal.open("wg1", { folders }),
+    /cannot write into .*wg1\.journal what is to be undone \(ENOSPC\)/,
+  );
+  const state = Journal.find("wg0", folders);
+  assert.ok(state.kind === "dead" && state.owner.pid === process.pid);
+  assert.deepEqual(state.journal.undo(), []);
+  assert.deepEqual(state.journal.takeHooks("postDown"), ["one", "two"]);
+  state.journal[Symbol.dispose]();
+  assert.deepEqual(globSync("**/*", { cwd: disk }).sort(), ["fill", "lasting", "lock"]);
+});
+
+test("what a journal says and nobody here knows is kept, and complained of; the rest is undone", (t) => {
+  for (const line of [
+    "null",
+    "5",
+    '"x"',
+    "[]",
+    "{}",
+    '{"id":9}',
+    '{"id":9,"deed":null}',
+    '{"id":9,"deed":{"kind":"future"}}',
+    '{"id":9,"deed":{"kind":"rule"}}',
+    '{"id":1e99,"deed":{"kind":"mark","mark":1}}',
+    '{"tunnel":"wg0"}',
+    '{"undone":"1"}',
+    '{"reloaded":{"ok":0}}',
+  ]) {
+    const folders = foldersOf(t);
+    const journal = Journal.open("wg0", { folders });
+    journal.record({ kind: "mark", mark: 9 }, nothing);
+    journal[Symbol.dispose]();
+    appendFileSync(fileOf(folders), `${line}\n`);
+    for (let time = 0; time < 2; time++) {
+      using again = dead(folders);
+      assert.deepEqual(again.deeds, time === 0 ? [{ kind: "mark", mark: 9 }] : []);
+      assert.deepEqual(again.undo(), []);
+      assert.ok(again.complaint?.line.includes(`does not know: ${line}: undo by hand`));
+    }
+    appendFileSync(fileOf(folders), '{"undone":9}\n'); // by whoever knew it
+    using last = dead(folders);
+    if (line.startsWith('{"id":9')) assert.equal(last.complaint, undefined, line);
+  }
+});
+
+test("a journal without its first line is one all the same", (t) => {
+  const folders = foldersOf(t);
+  const journal = Journal.open("wg0", { folders });
+  journal.record({ kind: "mark", mark: 9 }, nothing);
+  const file = fileOf(folders);
+  writeFileSync(file, readFileSync(file, "utf8").replace('{"tunnel"', "{tunnel"));
+  assert.throws(() => Journal.find("wg0", folders), /wg0 is up, but .* does not say in which process/);
+  journal[Symbol.dispose]();
+  using again = dead(folders);
+  assert.deepEqual(again.deeds, [{ kind: "mark", mark: 9 }]);
+});
+
+test("what lies in a journal's place is left alone, and named", (t) => {
+  const folders = foldersOf(t);
+  const journal = Journal.open("wg0", { folders });
+  journal.record(hooks, nothing);
+  const file = fileOf(folders);
+  journal[Symbol.dispose]();
+  rmSync(file);
+  const precious = join(folders.run, "precious");
+  writeFileSync(precious, "precious\n");
+  for (const put of [() => symlinkSync(precious, file), () => mkdirSync(file)]) {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    put();
+    for (const look of [() => Journal.find("wg0", folders), () => Journal.open("wg0", { folders })]) {
+      assert.throws(look, (error) => error instanceof VpnError && error.message.startsWith(`${file} is no journal`));
+    }
+    using other = Journal.open("wg1", { folders });
+    assert.equal(other.reserveMark(100, new Set()), 100, "it is in nobody's way");
+    other.undo();
+    rmSync(file, { recursive: true });
+  }
+  assert.equal(readFileSync(precious, "utf8"), "precious\n");
+});
+
+test("a kill switch that no process holds is found without a journal", (t) => {
+  if (!requireNamespaces(t)) return;
+  const folders = foldersOf(t);
+  using namespace = NetworkNamespace.create();
+  namespace.run(() => {
+    assert.equal(Journal.find("wg0", folders).kind, "absent");
+    LastingTable.installUnheld(killSwitchTable("wg0", { mark: 7 }));
+    assert.equal(Journal.find("wg1", folders).kind, "absent");
+    {
+      using found = dead(folders);
+      assert.deepEqual(found.deeds, [{ kind: "kill-switch" }]);
+    }
+    using found = Journal.open("wg0", { folders });
+    assert.deepEqual(found.deeds, [{ kind: "kill-switch" }], "once");
+    found.undo();
+    assert.equal(KillSwitch.remove("wg0"), false, "it is gone");
+    KillSwitch.install("wg1", { mark: 7 });
+    assert.equal(Journal.find("wg1", folders).kind, "absent", "a process that lives holds it");
+    KillSwitch.remove("wg1");
+  });
 });
 
 test("what was done before the machine restarted is not undone", (t) => {
