@@ -10,13 +10,14 @@ import { checkTunnelName } from "../tunnel/state-folder.ts";
 const largestFile = 16 * 1024 * 1024;
 const folders = ["/etc/wireguard", "/etc/warren"];
 const inputName = "standard input";
+const standardError = 2;
 const characterDevice = 0o020000;
 const fileKind = 0o170000;
 
 export interface ConfigSource {
   /** The interface's name, where the configuration's place gives one. */
   readonly name: string | undefined;
-  /** Absolute; absent for standard input. */
+  /** Absolute; absent where it cannot be read again: standard input, a pipe, a descriptor that a shell hands over. */
   readonly path: string | undefined;
   readonly config: ConfigFile;
   /** What the operator should know of it, a line each. */
@@ -26,6 +27,7 @@ export interface ConfigSource {
 /** `wg0` is /etc/wireguard/wg0.conf or /etc/warren/wg0.conf; what holds a slash or ends in .conf is a file; - is input. */
 export function findConfig(where: string): { readonly name: string | undefined; readonly path: string | undefined } {
   if (where === "-") return { name: undefined, path: undefined };
+  if (descriptorIn(where) !== undefined) return { name: undefined, path: where };
   if (where.includes("/") || where.endsWith(".conf"))
     return { name: basename(where).replace(/\.conf$/, ""), path: where };
   const name = checkTunnelName(where);
@@ -40,6 +42,12 @@ export function findConfig(where: string): { readonly name: string | undefined; 
   );
 }
 
+/** The descriptor that a path such as /dev/fd/63 means, as `<(command)` gives it. */
+export function descriptorIn(where: string): number | undefined {
+  const number = /^\/(?:dev|proc\/self)\/fd\/([0-9]{1,7})$/.exec(where)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
 /** The tunnel's name in an argument of `down` and `reload`, where the file itself may be gone. */
 export function tunnelNameIn(where: string): string {
   return checkTunnelName(basename(where).replace(/\.conf$/, ""));
@@ -51,23 +59,26 @@ export async function readConfig(where: string): Promise<ConfigSource> {
   const subject = path ?? inputName;
   const { text, status } = path === undefined ? { text: await readInput(), status: undefined } : readFile(path);
   const config = parse(text, subject);
-  if (path === undefined || status === undefined) {
-    if (hooksOf(config) > 0) {
-      throw new VpnError("not-permitted", "standard input holds commands (PreUp, PostUp, PreDown, PostDown)", {
-        remedy: "put the configuration into a file: commands are run from files alone, whose owner is known",
-      });
-    }
-    return { name, path, config, remarks: config.remarks };
+  const isFile = status?.isFile() === true;
+  if (hooksOf(config) > 0) {
+    if (path === undefined || !isFile) throw hooksFromElsewhere(subject);
+    refuseHooks(path, status);
   }
-  if (hooksOf(config) > 0) refuseHooks(path, status);
-  const isOpen = (status.mode & 0o077) !== 0;
+  const isOpen = isFile && (status.mode & 0o077) !== 0;
   const remarks = isOpen ? [`warning: ${path} holds keys and others may read it: chmod 600 ${path}`] : [];
+  const prefix = path === undefined ? "" : `${path}: `;
   return {
     name,
-    path: realpathSync(path),
+    path: path === undefined || !isFile || descriptorIn(path) !== undefined ? undefined : realpathSync(path),
     config,
-    remarks: [...remarks, ...config.remarks.map((remark) => `${path}: ${remark}`)],
+    remarks: [...remarks, ...config.remarks.map((remark) => `${prefix}${remark}`)],
   };
+}
+
+function hooksFromElsewhere(subject: string): VpnError {
+  return new VpnError("not-permitted", `${subject} holds commands (PreUp, PostUp, PreDown, PostDown)`, {
+    remedy: "put the configuration into a file: commands are run from files alone, whose owner is known",
+  });
 }
 
 function parse(text: string, subject: string): ConfigFile {
@@ -95,10 +106,12 @@ async function readInput(): Promise<string> {
   return Buffer.concat(pieces).toString("utf8");
 }
 
+/** A descriptor that was handed over is closed, too. */
 function readFile(path: string): { text: string; status: Stats } {
   let fd: number | undefined;
   try {
-    fd = openSync(path, "r");
+    const handed = descriptorIn(path);
+    fd = handed !== undefined && handed > standardError ? handed : openSync(path, "r");
     const status = fstatSync(fd);
     if (status.size > largestFile || (status.mode & fileKind) === characterDevice) throw noConfiguration(path);
     return { text: readFileSync(fd, "utf8"), status };

@@ -2,6 +2,7 @@
  * `warren up`: one interface from a wg-quick file, until a signal or `warren down` ends it. SIGHUP and `warren reload`
  * have it read its file again.
  */
+import { existsSync } from "node:fs";
 import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
@@ -13,6 +14,7 @@ import type { ServiceManager } from "./service-manager.ts";
 import { notFromFile, TunnelControl } from "./tunnel-control.ts";
 
 const standardInput = 0;
+const standardError = 2;
 
 interface UpOptions {
   readonly foreground?: boolean;
@@ -40,11 +42,13 @@ export function upCommand(program: Command): void {
 
 async function up(where: string, options: UpOptions): Promise<void> {
   const { inBackground, runInBackground } = await import("./background.ts");
+  const { descriptorIn, readConfig } = await import("./config-source.ts");
   if (options.foreground !== true && !inBackground()) {
-    process.exitCode = await runInBackground({ readsInput: where === "-", keepsLog: true });
+    const from = where === "-" ? standardInput : descriptorIn(where);
+    const descriptors = from !== undefined && from > standardError && existsSync(where) ? [from] : [];
+    process.exitCode = await runInBackground({ readsInput: from === standardInput, keepsLog: true, descriptors });
     return;
   }
-  const { readConfig } = await import("./config-source.ts");
   const { serveControl } = await import("../api/control-socket.ts");
   const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");

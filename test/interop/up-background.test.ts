@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
@@ -97,6 +97,26 @@ describe("warren up in the background", { timeout: 240_000 }, () => {
       [code, /there is no \/etc\/wireguard\/wg9\.conf and no \/etc\/warren\/wg9\.conf/.test(stderr)],
       [1, true],
     );
+  });
+
+  test("reads what a shell hands it as a descriptor, and keeps none of it", async (t) => {
+    if (!isReady(t) || requireProgram(t, "bash", "bash") === undefined) return;
+    using network = new FullTunnelNetwork();
+    const { host } = network;
+    await network.serve();
+    host.configure("wg0", network.file({}));
+    const command = host.command("up", "--name", "wg0").map((word) => `'${word}'`);
+    const script = `${command.join(" ")} <(cat /etc/wireguard/wg0.conf)`;
+    const { code, stderr } = await host.start(["bash", "-c", script]).outcome;
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    assert.equal(await network.reached(), 2);
+    const [journal] = host.notes().filter((file) => file.endsWith("wg0.journal"));
+    const pid = /"pid":([0-9]+)/.exec(host.read(journal))?.[1];
+    assert.equal(readdirSync(`/proc/${pid}/fd`).includes("63"), false, "what it was read from is closed");
+    const reload = await host.warren("reload", "wg0");
+    assert.equal(reload.code, 1);
+    assert.match(reload.stderr, /^warren: wg0: what it was configured from cannot be read again: bring it up from a/);
+    assert.equal((await host.warren("down", "wg0")).code, 0);
   });
 
   test("says who may read the keys, and which allowed IPs two peers claim", async (t) => {
