@@ -1,6 +1,7 @@
 /**
- * wg-quick's file format (wg-quick(8), wg(8)): sections of `Key = value`, comments from `#` on, keys in any case. Pure:
- * a file in, a description of a tunnel out, or all that is wrong with it at once, each with its line.
+ * wg-quick's file format (wg-quick(8), wg(8)): sections of `Key = value`, comments from `#` on, keys in any case. A
+ * file in, a description of a tunnel out, or all that is wrong with it at once, each with its line. Pure, but that the
+ * name of a routing table must be one on this machine.
  *
  * A key that is not known is refused by name. A VPN that quietly leaves out a line of its configuration is worse than
  * one that does not start.
@@ -22,6 +23,8 @@ export interface ConfigFile {
 const looksLikeKey = /[A-Za-z0-9+/]{40}/;
 /** What complains of these quotes nothing. */
 const keysAreRead: ReadonlySet<string> = new Set(["privatekey", "publickey", "presharedkey"]);
+/** These may be given any number of times, and add up. */
+const listKeys: ReadonlySet<string> = new Set("address dns preup postup predown postdown allowedips".split(" "));
 const smallestIpv6Mtu = 1280; // RFC 8200 §5
 
 /**
@@ -52,7 +55,11 @@ export function parseConfigFile(text: string): ConfigFile {
   };
 }
 
-type Section = { readonly line: number } & (
+type Section = {
+  readonly line: number;
+  /** What keys were given, by their names in lower case. */
+  readonly given: Map<string, { readonly line: number; readonly value: string }>;
+} & (
   | { readonly kind: "interface"; readonly values: InterfaceSection }
   | { readonly kind: "peer"; readonly values: Partial<PeerSection> & Pick<PeerSection, "allowedIps"> }
 );
@@ -66,11 +73,11 @@ interface Problem {
 function parseLine(line: string, number: number, sections: Section[]): string | undefined {
   const header = /^\[(.*)\]$/.exec(line)?.[1].trim().toLowerCase();
   if (header === "interface") {
-    sections.push({ kind: "interface", line: number, values: emptyInterfaceSection() });
+    sections.push({ kind: "interface", line: number, given: new Map(), values: emptyInterfaceSection() });
     return undefined;
   }
   if (header === "peer") {
-    sections.push({ kind: "peer", line: number, values: { allowedIps: [] } });
+    sections.push({ kind: "peer", line: number, given: new Map(), values: { allowedIps: [] } });
     return undefined;
   }
   if (header !== undefined) return "expected [Interface] or [Peer]";
@@ -81,11 +88,16 @@ function parseLine(line: string, number: number, sections: Section[]): string | 
   const lower = key.toLowerCase();
   if (value === "" && lower !== "allowedips") return `${key} has no value`; // a peer may have none, as for wg(8)
   if (section === undefined) return `${key} stands before any section`;
+  const earlier = section.given.get(lower);
+  if (earlier !== undefined && !listKeys.has(lower) && earlier.value !== value) {
+    return `${key} was another in line ${earlier.line}: keep one`;
+  }
   try {
     const known =
       section.kind === "interface"
         ? setInterfaceKey(section.values, lower, value)
         : setPeerKey(section.values, lower, value);
+    if (known) section.given.set(lower, { line: number, value });
     return known ? undefined : `${key} is not a key of [${section.kind === "interface" ? "Interface" : "Peer"}]`;
   } catch (error) {
     if (!(error instanceof VpnError)) throw error;

@@ -4,12 +4,33 @@ import { VpnError } from "../base/errors.ts";
 
 /** Prefixes between commas; none at all is an empty list. */
 export function parsePrefixes(value: string): Cidr[] {
-  return parseWords(value).map((word) => Cidr.parse(word));
+  return parseList(value, "a list of prefixes", (word) => Cidr.parse(word));
 }
 
-/** What stands between commas and blanks. */
-export function parseWords(value: string): string[] {
-  return value.split(/[\s,]+/).filter((word) => word !== "");
+/** Resolvers and search domains between commas. */
+export function parseResolvers(value: string): (IpAddress | string)[] {
+  return parseList(value, "a list of resolvers", parseResolver);
+}
+
+/** What stands between commas and blanks. Throws one error for every word that is wrong. */
+function parseList<T>(value: string, what: string, parse: (word: string) => T): T[] {
+  const words = value.split(/[\s,]+/).filter((word) => word !== "");
+  if (words.length === 0 && value !== "") throw wrong(value, what);
+  const errors: VpnError[] = [];
+  const parsed = words.flatMap((word) => {
+    try {
+      return [parse(word)];
+    } catch (error) {
+      if (!(error instanceof VpnError)) throw error;
+      errors.push(error);
+      return [];
+    }
+  });
+  if (errors.length === 0) return parsed;
+  const remedies = new Set(errors.flatMap(({ remedy }) => remedy ?? []));
+  throw new VpnError("invalid-configuration", errors.map(({ message }) => message).join("; "), {
+    ...(remedies.size === 0 ? {} : { remedy: [...remedies].join(", ") }),
+  });
 }
 
 /** A whole number, decimal or hexadecimal after 0x. */
@@ -31,7 +52,7 @@ export function parseBoolean(value: string): boolean {
 }
 
 /** A resolver's address, or a domain that names are searched in. */
-export function parseResolver(word: string): IpAddress | string {
+function parseResolver(word: string): IpAddress | string {
   if (/^[0-9.]+$/.test(word) || word.includes(":")) return IpAddress.parse(word);
   if (/^(?=.{1,253}$)(?!.*[^.]{64})[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(word)) return word;
   throw wrong(word, "the address of a resolver or a search domain");

@@ -1,15 +1,8 @@
 /** The section `[Interface]` of a configuration file: what each key means, and how it is read. */
 import type { Cidr, IpAddress } from "../base/address.ts";
 import { PrivateKey } from "../base/keys.ts";
-import {
-  parseBoolean,
-  parseNumber,
-  parseNumberOrOff,
-  parsePrefixes,
-  parseResolver,
-  parseWords,
-  wrong,
-} from "./config-value.ts";
+import { routingTable } from "../os/routing-tables.ts";
+import { parseBoolean, parseNumber, parseNumberOrOff, parsePrefixes, parseResolvers, wrong } from "./config-value.ts";
 
 /**
  * Where the routes of allowed IPs go. `auto`: the main table, and default routes into one of their own behind policy
@@ -80,7 +73,7 @@ export function setInterfaceKey(section: InterfaceSection, key: string, value: s
       section.table = parseTable(value);
       return true;
     case "dns":
-      for (const found of parseWords(value).map(parseResolver)) {
+      for (const found of parseResolvers(value)) {
         if (typeof found === "string") section.searchDomains.push(found);
         else section.resolvers.push(found);
       }
@@ -109,6 +102,9 @@ function parseTable(value: string): TableChoice {
   const lower = value.toLowerCase();
   if (lower === "auto" || lower === "off") return { kind: lower };
   if (/^[0-9]/.test(value)) return { kind: "table", table: parseNumber(value, 1, 0xffff_ffff) };
-  if (/^[A-Za-z_][\w.-]{0,63}$/.test(value)) return { kind: "table", table: value };
+  if (/^[A-Za-z_][\w.-]{0,63}$/.test(value)) {
+    routingTable(value); // its number may be another by the time it is needed, but there must be one
+    return { kind: "table", table: value };
+  }
   throw wrong(value, "auto, off, or the number or name of a routing table");
 }

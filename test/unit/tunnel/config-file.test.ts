@@ -179,3 +179,43 @@ test("a key in the wrong place is not quoted", () => {
 test("a NUL byte, which no command could be given, is refused", () => {
   assert.equal(complaint(`${minimal}PostUp = echo \0 there\n`), "line 3: there is a NUL byte in it");
 });
+
+test("every wrong word of a list is named", () => {
+  assert.equal(
+    complaint(`${minimal}Address = 10.8.0.300/24, 10.8.0.1/24, 10.8.0.2/33, foo\n`),
+    'line 3: Address: "10.8.0.300" is not an IP address; /33 is not a prefix length of an IPv4 address; ' +
+      '"foo" is not an IP address: write it like 10.8.0.1 or fd00::1, use /0 to /32',
+  );
+  const allowed = complaint(`${minimal}[Peer]\nPublicKey = ${other}\nAllowedIPs = x/8, 10.0.0.0/8, y\n`);
+  assert.match(allowed, /^line 5: AllowedIPs: "x" is not an IP address; "y" is not an IP address/);
+  assert.match(complaint(`${minimal}DNS = 1.1.1, 10.8.0.1, a$b\n`), /"1\.1\.1" is not .*; "a\$b" is not /);
+});
+
+test("a list of commas alone is no list", () => {
+  for (const name of ["Address", "DNS"]) {
+    assert.match(complaint(`${minimal}${name} = ,\n`), new RegExp(`^line 3: ${name}: "," is not `));
+  }
+  assert.match(
+    complaint(`${minimal}[Peer]\nPublicKey = ${other}\nAllowedIPs = , ,\n`),
+    /^line 5: AllowedIPs: ", ," is/,
+  );
+});
+
+test("a table that has no number here is named with its line", () => {
+  assert.match(
+    complaint(`${minimal}Table = banana\nMTU = 1\n`),
+    /line 3: Table: there is no routing table called banana/,
+  );
+});
+
+test("what is given twice, and differently, is refused; the same again is not", () => {
+  assert.equal(complaint(`${minimal}PrivateKey = ${other}\n`), "line 3: PrivateKey was another in line 2: keep one");
+  assert.equal(complaint(`${minimal}MTU = 1400\nmtu = 1300\n`), "line 4: mtu was another in line 3: keep one");
+  const peer = `[Peer]\nPublicKey = ${other}\n`;
+  assert.match(
+    complaint(`${minimal}${peer}PublicKey = ${"A".repeat(43)}=\n`),
+    /^line 5: PublicKey was another in line 4/,
+  );
+  assert.equal(parseConfigFile(`${minimal}PrivateKey = ${key}\n`).interface.privateKey?.reveal(), key);
+  assert.equal(parseConfigFile(`${minimal}DNS = 1.1.1.1\nDNS = 8.8.8.8\n`).interface.resolvers.length, 2);
+});
