@@ -8,9 +8,9 @@
  * here, the kernel removes everything when the process is gone. The hosts are drawn in `topology.ts`. This process is
  * all of them; the warrens and the programs that use the tunnel are children, each on its host.
  */
-import { readFileSync } from "node:fs";
 import { VpnError } from "../base/errors.ts";
 import { Journal } from "./journal.ts";
+import { privilege } from "./privilege.ts";
 import type { FrameSteps, LabRecord, StepDetails, StepRecord } from "./record.ts";
 import type { Stage } from "./stage.ts";
 import { Workbench, type WorkbenchOptions } from "./workbench.ts";
@@ -49,10 +49,4 @@ export async function runLab({ stage, onStep = () => {}, ...options }: LabOption
     topology: stage.topology,
     steps: journal.steps,
   };
-}
-
-/** In a user namespace, root's id stands for somebody else (user_namespaces(7)). */
-function privilege(): "root" | "user" {
-  const [inside, outside] = readFileSync("/proc/self/uid_map", "utf8").trim().split(/\s+/);
-  return inside === outside ? "root" : "user";
 }

@@ -20,11 +20,17 @@ export const shellAccounts: StagePlan<ShellSteps>["accounts"] = {
   }),
 };
 
+/** Of a terminal, which a line to try should fit into. */
+const columns = 80;
+const indent = "    ";
+
 /** Something to type, the programs it needs besides warren, and what it is for. */
 export interface Suggestion {
   readonly needs: readonly string[];
   readonly command: string;
   readonly why: string;
+  /** Where only root has what it needs: tcpdump changes its user, and a user namespace has no second one. */
+  readonly root?: true;
 }
 
 /** What to try on a client whose tunnel is `device`, in the order in which one learns from it. */
@@ -63,18 +69,27 @@ export function suggestions(device: string, carrier: string): readonly Suggestio
       needs: ["tcpdump", "ping"],
       command: `tcpdump -Z root -ln -c 2 ${filter} & sleep 1; ping -c 3 8.8.8.8; wait`,
       why,
+      root: true as const,
     })),
   ];
 }
 
 /** The text before the first prompt. */
 export function describeShell(program: string, found: readonly Suggestion[]): string {
-  const width = Math.max(0, ...found.map(({ command }) => command.length));
+  // What a command is for stands beside it where there is room for both, and otherwise below.
+  const fits = ({ command, why }: Suggestion, width: number) =>
+    indent.length + Math.max(width, command.length) + 2 + why.length <= columns;
+  const width = found.reduce((widest, one) => (fits(one, widest) ? Math.max(widest, one.command.length) : widest), 0);
   return [
     "",
-    `This is ${program} on the client. The VPN is up. Leave with exit or Ctrl-D: everything is then taken down.`,
+    `This is ${program} on the client. The VPN is up.`,
+    "Leave with exit or Ctrl-D: everything is then taken down.",
     ...(found.length === 0 ? [] : ["Try"]),
-    ...found.map(({ command, why }) => `    ${command.padEnd(width)}  ${why}`),
+    ...found.flatMap((one) =>
+      fits(one, width)
+        ? [`${indent}${one.command.padEnd(width)}  ${one.why}`]
+        : [`${indent}${one.command}`, `${indent}${" ".repeat(width)}  ${one.why}`],
+    ),
     "The others are called home, server and dns in /etc/hosts.",
     "",
   ].join("\n");

@@ -12,6 +12,7 @@ import { VpnError } from "../base/errors.ts";
 import { mountFile } from "../os/mount-namespace.ts";
 import type { Host } from "./host.ts";
 import { round, verify } from "./journal.ts";
+import { privilege } from "./privilege.ts";
 import { environment, ownProgram, unleashed } from "./program.ts";
 import { inputDescriptor } from "./sandbox.ts";
 import { describeShell, type ShellSteps, suggestions } from "./shell-account.ts";
@@ -36,7 +37,8 @@ export async function openShell(bench: Workbench, tunnel: ShellTunnel): Promise<
   const program = findShell();
   const hasNames = client.files.run(() => writeFiles(bench));
   const known = suggestions(tunnel.device, tunnel.carrier).filter(
-    ({ needs }) => needs.every(isInstalled) && (hasNames || !needs.includes("getent")),
+    ({ needs, root }) =>
+      needs.every(isInstalled) && (hasNames || !needs.includes("getent")) && (!root || privilege() === "root"),
   );
   writeSync(bench.output, describeShell(program, known));
 

@@ -130,6 +130,7 @@ class Trace implements Disposable {
     const start = { host: "dns", device: "eth0", direction: "out" } as const;
     const answered = { bytes: this.#sees(start, "reply") };
     const sent = trail.add({ seed: [], ...start, place: "destination: answers", sighting: answered, since: first - 1 });
+    this.#verifyTranslated();
     const link = { host: "server", device: "eth0", direction: "in" } as const;
     const back = { bytes: this.#sees(link, "reply") };
     const came = trail.add({ seed: [1], ...link, place: "arrives", sighting: back, since: sent });
@@ -243,12 +244,24 @@ class Trace implements Disposable {
     return found.wrapping;
   }
 
+  /** That the destination was pinged by the server's own address: a reply to the client's leads nowhere. */
+  #verifyTranslated(): void {
+    const arrived = this.#sees({ host: "dns", device: "eth0", direction: "in" }, "request");
+    const [server] = address.server;
+    const source = summarisePacket(arrived)?.source;
+    verify(
+      source === server,
+      `${destination} to see the ping come from the server, ${server}`,
+      `it came from ${source}, to which the internet has no route`,
+    );
+  }
+
   #present(packet: Uint8Array | undefined, what: string, { host, device, direction }: Place): Uint8Array {
     const count = this.#packetsAt({ host, device, direction }).length;
     verify(
       packet !== undefined,
       `${what} to go ${direction} by ${device} of the ${called[host]}`,
-      `of ${count} packets none is it`,
+      count === 0 ? "no packet did" : `it is not among the ${count} that did`,
     );
     return packet;
   }

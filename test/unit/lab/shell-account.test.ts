@@ -18,8 +18,21 @@ test("each thing to try says which programs it needs, and names its interface", 
   }
 });
 
+test("what only root can do is marked: tcpdump, which changes its user", () => {
+  for (const { needs, root } of suggestions("wg0", "udp")) assert.equal(root === true, needs.includes("tcpdump"));
+});
+
+test("a line to try fits into 80 columns, with what it is for beside it or below", () => {
+  const lines = describeShell("/bin/bash", suggestions("wg0", "udp port 51820")).split("\n");
+  const ofTcpdump = lines.findIndex((line) => line.includes("tcpdump"));
+  assert.match(lines[ofTcpdump + 1], /^ {8,}a ping before it is wrapped$/);
+  assert(lines.some((line) => /^ {4}ip route {2,}the routing table/.test(line)));
+  const tooLong = lines.filter((line) => line.length > 80 && !line.includes(" & sleep 1; "));
+  assert.deepEqual(tooLong, []);
+});
+
 test("where nothing is installed nothing is to be tried, and how to leave is said all the same", () => {
   const text = describeShell("/bin/sh", []);
-  assert.match(text, /\/bin\/sh on the client.* Leave with exit or Ctrl-D/);
+  assert.match(text, /\/bin\/sh on the client[^]*Leave with exit or Ctrl-D/);
   assert(!text.includes("Try"));
 });
