@@ -40,7 +40,8 @@ export async function runHooks(
 /** Its output goes where our own messages go: standard output may be somebody's JSON. */
 function run(command: string, signal: AbortSignal | undefined): Promise<number | string> {
   return new Promise((resolve) => {
-    const child = spawn(shell, ["-c", command], { stdio: ["ignore", standardError, standardError], signal });
+    const { NODE_COMPILE_CACHE: _ours, ...env } = process.env; // our launcher set it, for us and nobody else's code
+    const child = spawn(shell, ["-c", command], { env, stdio: ["ignore", standardError, standardError], signal });
     child.on("error", (error) => resolve(error.message));
     child.on("close", (code, killedBy) => resolve(killedBy ?? code ?? "no status"));
   });

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, beforeEach, test } from "node:test";
+import { requireNamespaces } from "../requirements.ts";
 
 const root = dirname(dirname(import.meta.dirname));
 const folder = mkdtempSync(join(tmpdir(), "warren-launcher-"));
@@ -31,7 +32,8 @@ function placeNode(path: string, version: string): string {
 }
 
 function start(launcher: string, path: string, ...parameters: string[]) {
-  const { status, stdout, stderr } = spawnSync(launcher, parameters, { encoding: "utf8", env: { PATH: path } });
+  const env = { PATH: path, NODE_COMPILE_CACHE: join(folder, "cache") };
+  const { status, stdout, stderr } = spawnSync(launcher, parameters, { encoding: "utf8", env });
   return { status, stdout, stderr };
 }
 
@@ -48,6 +50,34 @@ test("no signal opens a debugger", () => {
   symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
   writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.execArgv.join());\n");
   assert.match(start(launcher, tools).stdout, /--disable-sigusr1/);
+});
+
+test("compiled code is loaded only from a folder of one's own, and root's lies in no home", (t) => {
+  if (process.getuid?.() !== 0 || !requireNamespaces(t)) return;
+  const stranger = 65_534;
+  const home = join(folder, "home");
+  symlinkSync(process.execPath, join(checkout, "node_modules/.bin/node"));
+  writeFileSync(join(checkout, "src/cli/main.ts"), "console.log(process.env.NODE_COMPILE_CACHE);\n");
+  mkdirSync(join(home, ".cache/warren"), { recursive: true });
+  for (const path of ["", ".cache", ".cache/warren"]) chownSync(join(home, path), stranger, stranger);
+  chmodSync(folder, 0o755);
+  const cacheOf = (uid: number, environment: Record<string, string>, before = "true") => {
+    const privately = `mount -t tmpfs -o mode=755 none /var/cache && ${before} && exec setpriv --clear-groups --reuid ${uid} "$0"`;
+    const env = { PATH: tools, ...environment };
+    const options = { encoding: "utf8", env, timeout: 20_000 } as const;
+    const { stdout, stderr } = spawnSync("unshare", ["-m", "sh", "-c", privately, launcher], options);
+    return stdout.trim() || stderr;
+  };
+  const none = "undefined";
+  assert.equal(cacheOf(0, { HOME: home, XDG_CACHE_HOME: join(home, ".cache") }), "/var/cache/warren");
+  const foreign = `mkdir /var/cache/warren && chown ${stranger} /var/cache/warren`;
+  assert.equal(cacheOf(0, { HOME: home }, foreign), none);
+  assert.equal(cacheOf(stranger, { HOME: home }), join(home, ".cache/warren"));
+  assert.equal(cacheOf(stranger, { HOME: "/root" }), none);
+  assert.equal(cacheOf(stranger, { HOME: "/proc" }), none);
+  assert.equal(cacheOf(stranger, {}), none);
+  chownSync(join(home, ".cache/warren"), 0, 0);
+  assert.equal(cacheOf(stranger, { HOME: home }), none);
 });
 
 test("a closed standard output is no place for a key", () => {
