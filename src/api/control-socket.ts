@@ -22,7 +22,11 @@ export const controlFolder = "/var/run/wireguard";
 const maximumClients = 64;
 
 /** The answer to `warren=status`. */
-export type OwnStatus = Omit<TunnelStatus, "peers"> & { readonly pid: number };
+export type OwnStatus = Omit<TunnelStatus, "peers"> & {
+  readonly pid: number;
+  /** Initiations since the last handshake, by the public key of those peers that have answered none. */
+  readonly unanswered: Readonly<Record<string, number>>;
+};
 
 export type Operations = NonNullable<ConversationOptions["operations"]>;
 
@@ -195,6 +199,13 @@ export async function serveControl(
   }
 }
 
+/** Removes what a tunnel that was killed has left; a socket on which somebody answers is another's, and stays. */
+export async function removeDeadSocket(name: string, folder: string = controlFolder): Promise<void> {
+  const path = socketPath(name, folder);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true || (await answers(path))) return;
+  rmSync(path, { force: true });
+}
+
 /** Where a tunnel's socket lies. Throws `invalid-argument` for a name that leads elsewhere. */
 export function socketPath(name: string, folder: string = controlFolder): string {
   if (!/^[^/\0]{1,15}$/.test(name) || name === "." || name === "..") {
@@ -213,10 +224,12 @@ function makeFolder(path: string): void {
   }
 }
 
-/** What the protocol has no words for. The peers it has. */
+/** What the protocol has no words for. */
 function ownStatus(tunnel: Pick<Tunnel, "status">): OwnStatus {
-  const { peers: _peers, ...status } = tunnel.status();
-  return { pid: process.pid, ...status };
+  const { peers, ...status } = tunnel.status();
+  const waiting = peers.filter(({ unansweredInitiations }) => unansweredInitiations > 0);
+  const unanswered = waiting.map(({ publicKey, unansweredInitiations }) => [publicKey, unansweredInitiations] as const);
+  return { pid: process.pid, unanswered: Object.fromEntries(unanswered), ...status };
 }
 
 /** Whether somebody listens there. */

@@ -47,6 +47,7 @@ function toJson({ description, own }: Shown): object {
     mark,
     peers: peers.map(({ endpoint, latestHandshakeAt, ...peer }) => ({
       ...peer,
+      unansweredInitiations: own === undefined ? null : (own.unanswered[peer.publicKey] ?? 0),
       endpoint: endpoint ?? null,
       latestHandshakeAt: latestHandshakeAt === undefined ? null : new Date(latestHandshakeAt).toISOString(),
     })),
@@ -75,23 +76,32 @@ export function toText({ description, own }: Shown, nowMs: number): string {
   const peers = [...description.peers].sort((a, b) => (b.latestHandshakeAt ?? 0) - (a.latestHandshakeAt ?? 0));
   return [
     `interface: ${description.name}\n${interfaceLines}`,
-    ...peers.map((peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, nowMs))}`),
+    ...peers.map(
+      (peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, own?.unanswered[peer.publicKey] ?? 0, nowMs))}`,
+    ),
   ].join("\n\n");
 }
 
 type Row = readonly [name: string, value: string | undefined];
 
-function peerRows(peer: PeerDescription, nowMs: number): Row[] {
+function peerRows(peer: PeerDescription, unanswered: number, nowMs: number): Row[] {
   const { latestHandshakeAt: handshakeAt, receivedBytes, sentBytes, persistentKeepaliveSeconds: seconds } = peer;
   const transfer = `${formatSize(receivedBytes)} received, ${formatSize(sentBytes)} sent`;
   return [
     ["preshared key", peer.hasPresharedKey ? "(hidden)" : undefined],
     ["endpoint", peer.endpoint],
     ["allowed ips", peer.allowedIps.join(", ") || "(none)"],
-    ["latest handshake", handshakeAt === undefined ? undefined : formatAge(handshakeAt, nowMs)],
+    ["latest handshake", handshakeText(handshakeAt, unanswered, nowMs)],
     ["transfer", receivedBytes + sentBytes === 0 ? undefined : transfer],
     ["persistent keepalive", seconds === 0 ? undefined : `every ${seconds} second${seconds === 1 ? "" : "s"}`],
   ];
+}
+
+/** As wg says it, and what a peer leaves unanswered: after a handshake one initiation may be on its way. */
+function handshakeText(at: number | undefined, unanswered: number, nowMs: number): string | undefined {
+  const count = `(${unanswered} ${unanswered === 1 ? "initiation" : "initiations"} unanswered)`;
+  if (at === undefined) return unanswered === 0 ? undefined : `never ${count}`;
+  return `${formatAge(at, nowMs)}${unanswered > 1 ? ` ${count}` : ""}`;
 }
 
 function table(rows: readonly Row[]): string {

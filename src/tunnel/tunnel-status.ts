@@ -11,6 +11,8 @@ export interface PeerStatus {
   readonly publicKey: string;
   readonly endpoint: string | undefined;
   readonly lastHandshakeAt: number | undefined;
+  /** Since the last handshake. */
+  readonly unansweredInitiations: number;
   readonly sentBytes: number;
   readonly receivedBytes: number;
 }
@@ -42,6 +44,7 @@ export function statusOf(
       publicKey: peer.publicKey.toString(),
       endpoint: peer.endpoint?.toString(),
       lastHandshakeAt: peer.lastHandshakeAt,
+      unansweredInitiations: peer.unansweredInitiations,
       ...plane.peers.transfer(peer.id),
     })),
     drops: plane.memory.drops(),

@@ -85,6 +85,11 @@ export class Peer {
     return this.#lastHandshakeAt;
   }
 
+  /** How many initiations went out since a handshake was last completed, or the interface came up. */
+  get unansweredInitiations(): number {
+    return this.#timers.unanswered;
+  }
+
   get current(): Keypair | undefined {
     return this.#keyring.current;
   }
@@ -318,6 +323,7 @@ export class Peer {
     const message = this.#handshakes().initiate(now);
     if (message === undefined) return;
     this.#timers.retry = { dueAt: now + RekeyTimeout + this.#jitter(), attempts };
+    this.#timers.unanswered++;
     this.#transmit(now, message, this.#endpoint);
   }
 
@@ -345,6 +351,7 @@ export class Peer {
   #completed(): void {
     this.#timers.retry = undefined;
     this.#lastHandshakeAt = this.#context.wallClock();
+    this.#timers.unanswered = 0;
     this.#context.emit({ kind: "handshake-completed", peer: this });
     this.#context.reconsider(this);
   }

@@ -24,6 +24,8 @@ export class Timers {
   readonly #activity: Activity;
   /** The handshake under way; `attempts` are those made by the timer, after the first. */
   retry: { readonly dueAt: Milliseconds; readonly attempts: number } | undefined;
+  /** Initiations sent since the last handshake, whoever asked for them. */
+  unanswered = 0;
   /** Redrawn at each firing, so that two peers who lose one another do not stay in step. */
   silenceJitter: Milliseconds = 0;
   persistentKeepaliveMs: Milliseconds | undefined;
@@ -71,6 +73,7 @@ export class Timers {
   /** Forgets all but the configuration. */
   reset(): void {
     this.retry = undefined;
+    this.unanswered = 0;
     this.persistentRequestedAt = 0;
     this.erasureAt = undefined;
   }

@@ -66,7 +66,12 @@ test("wg and warren show see what warren up and warren-wg have up, with what the
   assert.deepEqual([drops, mtu], [{ "packet-wrong-source": 1 }, 1400]);
   assert.ok(existsSync(`/proc/${pid}`));
   const [{ latestHandshakeAt, receivedBytes, sentBytes, ...known }] = peers as Record<string, unknown>[];
-  const settings = { hasPresharedKey: true, persistentKeepaliveSeconds: 0, allowedIps: ["10.7.0.2/32"] };
+  const settings = {
+    unansweredInitiations: 0,
+    hasPresharedKey: true,
+    persistentKeepaliveSeconds: 0,
+    allowedIps: ["10.7.0.2/32"],
+  };
   assert.deepEqual(
     Object.entries(known).sort(),
     Object.entries({

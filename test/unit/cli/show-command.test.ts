@@ -75,6 +75,7 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
   const workers = { packets: 0, systemCalls: 0, allocatedBytes: 0, packetsAtReading: 0 };
   const own = {
     pid: 1,
+    unanswered: {},
     name: "wg0",
     port: 51820,
     mtu: 1420,
@@ -94,4 +95,43 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
     "  dropped: 3 message-replayed, 1 packet-no-peer",
   ].join("\n");
   assert.equal(toText({ description: empty, own }, 3000), expected);
+});
+
+test("what a peer leaves unanswered is said, but for the one initiation that may be on its way", () => {
+  const peer = {
+    publicKey: "BBBB",
+    hasPresharedKey: false,
+    endpoint: "192.0.2.1:9",
+    receivedBytes: 0,
+    sentBytes: 0,
+    persistentKeepaliveSeconds: 0,
+    allowedIps: [],
+  };
+  const workers = { packets: 0, systemCalls: 0, allocatedBytes: 0, packetsAtReading: 0 };
+  const own = {
+    pid: 1,
+    name: "wg0",
+    port: 1,
+    mtu: 1420,
+    aead: "block" as const,
+    offloads: { tun: { tcp4: true, tcp6: true, udp: true }, udp: { segmentation: true, receiveOffload: true } },
+    drops: {},
+    workers: { outbound: workers, inbound: workers },
+  };
+  const lineWith = (latestHandshakeAt: number | undefined, count: number) => {
+    const description = {
+      name: "wg0",
+      publicKey: "A",
+      listenPort: 1,
+      mark: 0,
+      peers: [{ ...peer, latestHandshakeAt }],
+    };
+    const shown = toText({ description, own: { ...own, unanswered: count === 0 ? {} : { BBBB: count } } }, 3000);
+    return /latest handshake: (.*)/.exec(shown)?.[1];
+  };
+  assert.equal(lineWith(undefined, 0), undefined);
+  assert.equal(lineWith(undefined, 1), "never (1 initiation unanswered)");
+  assert.equal(lineWith(undefined, 5), "never (5 initiations unanswered)");
+  assert.equal(lineWith(1000, 1), "2 seconds ago");
+  assert.equal(lineWith(1000, 2), "2 seconds ago (2 initiations unanswered)");
 });
