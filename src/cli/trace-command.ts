@@ -31,6 +31,9 @@ export function traceCommand(program: Command): void {
 
 async function trace(device: string, options: TraceOptions): Promise<void> {
   const { pcap: path, force = false, count, json = false } = options;
+  if (force && path === undefined) {
+    throw new VpnError("invalid-argument", "--force replaces the file of --pcap: add --pcap FILE, or leave it out");
+  }
   const end = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => end.abort());
   process.stdout.on("error", () => end.abort()); // nobody is there to read what is seen
@@ -46,7 +49,11 @@ async function trace(device: string, options: TraceOptions): Promise<void> {
   const open = () => (path === undefined ? undefined : resources.use(new CaptureFile(path, force)));
   using tracer = await Tracer.open({ device, openFile: open, count, onEvent: print });
   print({ kind: "begin", device });
-  print(await tracer.run(end.signal));
+  try {
+    await tracer.run(end.signal);
+  } finally {
+    print(tracer.finish());
+  }
 }
 
 function parseCount(text: string): number {

@@ -98,12 +98,14 @@ function describeMessage({ number, direction, carrier }: LoneMessage): string[] 
 
 function describeEnd({ seconds, points, shown, passedOver, matched, pcap }: TraceSummary): string[] {
   return [
-    `${seconds.toFixed(1)} s; ${shown} packets shown, ${matched} of them with their message; ${passedOver} passed over`,
+    `${seconds.toFixed(1)} s; ${shown} ${shown === 1 ? "packet" : "packets"} shown, ${matched} of them with their message; ${passedOver} passed over`,
     ...points.map(
       ({ side, device, seen, dropped }) =>
         `${side}, ${device}: ${seen} seen, ${dropped} of them not captured for want of room`,
     ),
-    ...(pcap === undefined ? [] : [`${pcap.file}: ${pcap.packets} packets, ${pcap.bytes} bytes`]),
+    ...(pcap === undefined
+      ? []
+      : [`${pcap.file}: ${pcap.packets} ${pcap.packets === 1 ? "packet" : "packets"}, ${pcap.bytes} bytes`]),
   ];
 }
 

@@ -106,7 +106,26 @@ export class Tracer implements Disposable {
   }
 
   /** Looks until `signal` fires or enough was seen. Throws `not-available` when the interface goes away. */
-  async run(signal: AbortSignal): Promise<TraceSummary> {
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#watch(signal);
+    } catch (error) {
+      this.#requireInterface(); // whatever failed, that it has gone says more
+      throw error;
+    }
+  }
+
+  /** Shows what still waits for its message, and sums up; after `run`, however that ended. */
+  finish(): TraceSummary {
+    const rest = this.#wanted > 0 ? this.#matcher.finish() : [];
+    // Once the interface has gone, what the kernel says of routes is no longer true of these packets.
+    const shown = this.#isThere ? rest.splice(0, Math.min(shownPerLook, this.#wanted)) : [];
+    this.#passedOver += rest.length;
+    for (const match of shown) this.#show(match);
+    return this.#summary();
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
     let waitMs = lookEveryMs;
     let nextAsk = performance.now() + askEveryMs;
     while (!signal.aborted && this.#wanted > 0) {
@@ -118,8 +137,6 @@ export class Tracer implements Disposable {
       this.#learn(await describeTunnel(this.#options.device));
       nextAsk = performance.now() + Math.max(askEveryMs, waitsPerAsk * (performance.now() - now));
     }
-    if (signal.aborted) for (const match of this.#matcher.finish().slice(0, shownPerLook)) this.#show(match);
-    return this.#summary();
   }
 
   [Symbol.dispose](): void {
@@ -139,8 +156,13 @@ export class Tracer implements Disposable {
   }
 
   #requireInterface(): void {
-    if (this.#config.links.find(this.#index) !== undefined) return; // by its number: another may have its name
+    if (this.#isThere) return;
     throw new VpnError("not-available", `${this.#options.device} has gone`);
+  }
+
+  /** By its number: another may have its name. */
+  get #isThere(): boolean {
+    return this.#config.links.find(this.#index) !== undefined;
   }
 
   /** Returns how many packets it found. */

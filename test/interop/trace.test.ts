@@ -268,13 +268,15 @@ describe("warren trace", { concurrency: 1, timeout: 120_000 }, () => {
     using pair = await TracedPair.open();
     const trace = await pair.trace("left", "--json");
     pair.left.config.links.delete(pair.left.indexOf(pair.names.left));
-    const { code, stderr } = await within(10_000, "the end", trace.outcome);
-    assert.deepEqual([code, stderr], [1, `warren: ${pair.names.left} has gone\n`]);
+    const outcome = await within(10_000, "the end", trace.outcome);
+    assert.deepEqual([outcome.code, outcome.stderr], [1, `warren: ${pair.names.left} has gone\n`]);
+    assert.equal(endOf(outcome).points[0].device, pair.names.left);
   });
 
   const wrong: [what: string, parameters: readonly string[], code: number, complaint: RegExp][] = [
     ["no tunnel of that name", ["nosuch0"], 1, /^warren: there is no tunnel nosuch0\n$/],
     ["a name that leads elsewhere", ["../../etc/x"], 2, /^warren: "\.\.\/\.\.\/etc\/x" is not an interface name\n$/],
+    ["to replace a file that is not named", ["wg0", "--force"], 2, /^warren: --force replaces[^\n]*\n$/],
     ["a count that is none", ["wg0", "--count", "0"], 2, /^warren: --count takes a whole number[^\n]*\n$/],
   ];
   for (const [what, parameters, expected, complaint] of wrong) {
