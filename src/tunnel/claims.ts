@@ -7,7 +7,8 @@
  */
 import { readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { removeUnfinished, replaceFile } from "../os/durable-file.ts";
+import { VpnError } from "../base/errors.ts";
+import { overwriteFile, removeUnfinished, replaceFile } from "../os/durable-file.ts";
 import { openFolder } from "./state-folder.ts";
 
 /** How one kind of value is read and written. Values are compared as JSON. */
@@ -33,7 +34,7 @@ interface Entry<Value> {
   claims: Claim<Value>[];
 }
 
-/** Callers hold the lock of the state folder. */
+/** Callers hold the lock of the state folder. All methods throw `not-available` where what was claimed cannot be read. */
 export class Claims<Value> {
   readonly #path: string;
   readonly #boot: string;
@@ -51,8 +52,15 @@ export class Claims<Value> {
     const entry = entries.get(resource) ?? { original: this.#kind.read(resource), claims: [] };
     entry.claims = [...entry.claims.filter((claim) => claim.by !== by), { by, boot: this.#boot, value }];
     entries.set(resource, entry);
-    this.#save(entries);
+    this.#save(entries, replaceFile);
     this.#kind.write(resource, value);
+  }
+
+  /** What `by` has set. */
+  of(by: string): string[] {
+    return [...this.#load()].flatMap(([resource, { claims }]) =>
+      claims.some((claim) => claim.by === by) ? resource : [],
+    );
   }
 
   /** Gives up what `by` has set; without a claim nothing happens. */
@@ -86,25 +94,62 @@ export class Claims<Value> {
       this.#kind.tidy?.(resource);
       entry.claims = remaining;
       if (remaining.length === 0) entries.delete(resource);
-      this.#save(entries);
+      this.#save(entries, shorten);
     }
   }
 
   #load(): Map<string, Entry<Value>> {
+    let text: string;
     try {
-      return new Map(Object.entries(JSON.parse(readFileSync(this.#path, "utf8"))));
+      text = readFileSync(this.#path, "utf8");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return new Map();
       throw error;
     }
+    try {
+      const content: unknown = JSON.parse(text);
+      const isTable = typeof content === "object" && content !== null && !Array.isArray(content);
+      const entries = isTable ? Object.entries(content as Readonly<Record<string, unknown>>) : [];
+      if (isTable && entries.every(isEntry<Value>)) return new Map(entries);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+    }
+    throw new VpnError(
+      "not-available",
+      `${this.#path} cannot be read any more: it says what values there were before`,
+      {
+        remedy: "remove it, and look whether forwarding and /etc/resolv.conf are as they should be",
+      },
+    );
   }
 
-  #save(entries: ReadonlyMap<string, Entry<Value>>): void {
+  #save(entries: ReadonlyMap<string, Entry<Value>>, write: typeof shorten): void {
     if (entries.size === 0) {
       rmSync(this.#path, { force: true });
       return;
     }
     openFolder(dirname(this.#path));
-    replaceFile(this.#path, JSON.stringify(Object.fromEntries(entries)), { mode: 0o600 });
+    write(this.#path, JSON.stringify(Object.fromEntries(entries)), { mode: 0o600 });
+  }
+}
+
+function isEntry<Value>(pair: [string, unknown]): pair is [string, Entry<Value>] {
+  const [, entry] = pair;
+  if (typeof entry !== "object" || entry === null || !("original" in entry && "claims" in entry)) return false;
+  return Array.isArray(entry.claims) && entry.claims.every(isClaim);
+}
+
+function isClaim(value: unknown): boolean {
+  if (typeof value !== "object" || value === null || !("by" in value && "boot" in value)) return false;
+  return typeof value.by === "string" && typeof value.boot === "string" && "value" in value;
+}
+
+/** With less in it than before, there is room for it on a full disk as well: what is given up can be so at any time. */
+function shorten(path: string, content: string, rights: { readonly mode: number }): void {
+  try {
+    replaceFile(path, content, rights);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    overwriteFile(path, content);
   }
 }

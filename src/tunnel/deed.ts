@@ -4,11 +4,12 @@
  */
 import { join } from "node:path";
 import type { AddressFamily } from "../base/address.ts";
+import { VpnError } from "../base/errors.ts";
 import { bootId, networkNamespaceId } from "../os/boot.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { LastingTable } from "../os/nftables.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
-import { claimedFile, type FileValue } from "./claimed-file.ts";
+import { checkPlace, claimedFile, type FileValue, fileResource, pathIn } from "./claimed-file.ts";
 import { Claims } from "./claims.ts";
 import { kernelParameter, type ParameterValue } from "./kernel-parameter.ts";
 import { KillSwitch } from "./kill-switch.ts";
@@ -91,13 +92,22 @@ export function claimParameter(context: DeedContext, parameter: string, value: s
 export function claimFile(context: DeedContext, path: string, content: string): void {
   const owner = { user: process.geteuid?.() ?? 0, group: process.getegid?.() ?? 0 };
   const value: FileValue = { kind: "file", content, mode: 0o644, owner };
-  exclusively(context.folders, () => filesIn(context.folders).take(path, namesOf(context, path).claimant, value));
+  const { claimant } = namesOf(context, path);
+  exclusively(context.folders, () => filesIn(context.folders).take(fileResource(path), claimant, value));
 }
 
-/** Sees to what is left of former runs of the machine. The caller holds the lock of the state folder. */
+/**
+ * Sees to what is left of former runs of the machine, as far as it can be read: whose claims cannot be, hears of it when
+ * he takes one or gives one up, and others are not held up. The caller holds the lock of the state folder.
+ */
 export function recoverClaims(folders: StateFolders): void {
-  parametersIn(folders).recover(false);
-  filesIn(folders).recover(true);
+  for (const recover of [() => parametersIn(folders).recover(false), () => filesIn(folders).recover(true)]) {
+    try {
+      recover();
+    } catch (error) {
+      if (!(error instanceof VpnError)) throw error;
+    }
+  }
 }
 
 /** Undoes one deed in this thread's namespace; what is undone already is no error. Hooks and marks need no undoing here. */
@@ -115,7 +125,13 @@ export function undoDeed(context: DeedContext, deed: Deed): void {
     }
     case "file": {
       const { claimant } = namesOf(context, deed.path);
-      exclusively(context.folders, () => filesIn(context.folders).release(deed.path, claimant));
+      exclusively(context.folders, () => {
+        const files = filesIn(context.folders);
+        for (const resource of files.of(claimant).filter((claimed) => pathIn(claimed) === deed.path)) {
+          checkPlace(resource);
+          files.release(resource, claimant);
+        }
+      });
       break;
     }
     case "table":

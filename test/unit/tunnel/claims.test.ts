@@ -3,12 +3,18 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { VpnError } from "../../../src/base/errors.ts";
 import { Claims } from "../../../src/tunnel/claims.ts";
+import { fillDisk, smallDisk } from "../../small-disk.ts";
 
-/** Values in memory, and the claims on them, on the disk, as another process would find them. */
-function scene(t: TestContext) {
+function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "warren-claims-"));
   t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Values in memory, and the claims on them, on the disk, as another process would find them. */
+function scene(t: TestContext, folder = temporaryFolder(t)) {
   const values = new Map([["forwarding", "0"]]);
   const path = join(folder, "kept/claims.json");
   const claims = (boot = "this") =>
@@ -78,4 +84,49 @@ test("claims of a former run of the machine are given up, and undone where a res
   claims().recover(true);
   assert.equal(existsSync(`${path}.warren`), false, "what a crash left is cleared away");
   assert.equal(value(), "1", "those of this run stay");
+});
+
+test("claims that cannot be read are named, and stay as they are", (t) => {
+  const { claims, value, path } = scene(t);
+  claims().take("forwarding", "wg0", "1");
+  const whole = readFileSync(path, "utf8");
+  for (const spoilt of [
+    whole.slice(0, -9),
+    "",
+    "null",
+    "5",
+    "[]",
+    '{"forwarding":null}',
+    '{"forwarding":{"claims":[]}}',
+  ]) {
+    writeFileSync(path, spoilt);
+    for (const use of [
+      () => claims().take("forwarding", "wg1", "2"),
+      () => claims().release("forwarding", "wg0"),
+      () => claims().recover(true),
+    ]) {
+      assert.throws(
+        use,
+        (error) => error instanceof VpnError && error.line.startsWith(`${path} cannot be read any more`),
+        spoilt,
+      );
+    }
+    assert.deepEqual([readFileSync(path, "utf8"), value()], [spoilt, "1"]);
+  }
+});
+
+test("on a full disk nothing more is claimed, and what was is given up", (t) => {
+  const disk = smallDisk(t);
+  if (disk === undefined) return;
+  const { claims, value, path } = scene(t, disk);
+  claims().take("forwarding", "wg0", "1");
+  claims().take("forwarding", "wg1", "2");
+  const before = readFileSync(path, "utf8");
+  fillDisk(disk, 0);
+  assert.throws(() => claims().take("forwarding", "wg2", "3"), { code: "ENOSPC" });
+  assert.deepEqual([readFileSync(path, "utf8"), value()], [before, "2"]);
+  claims().release("forwarding", "wg1");
+  assert.equal(value(), "1");
+  claims().release("forwarding", "wg0");
+  assert.deepEqual([existsSync(path), value()], [false, "0"]);
 });
