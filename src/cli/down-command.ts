@@ -67,8 +67,13 @@ async function awaitEnd(name: string, pid: number, deadline: number): Promise<vo
 }
 
 async function undoLeftovers(journal: Journal): Promise<void> {
+  const { removeDeadSocket } = await import("../api/control-socket.ts");
   const { undoJournal } = await import("../tunnel/managed-tunnel.ts");
   using _journal = journal;
-  const failures = await undoJournal(journal, (line) => console.error(`warren: ${line}`));
+  const log = (line: string) => console.error(`warren: ${line}`);
+  const failures = await undoJournal(journal, log);
+  await removeDeadSocket(journal.tunnel).catch((error) => failures.push(error));
+  if (journal.complaint !== undefined) failures.push(journal.complaint);
+  for (const failure of failures.slice(1)) log(failure instanceof VpnError ? failure.line : String(failure));
   if (failures.length > 0) throw failures[0];
 }

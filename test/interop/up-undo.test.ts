@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { appendFileSync, existsSync, rmSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
@@ -7,6 +8,7 @@ import type { Program } from "./machine.ts";
 import { difference, type ManagedHost } from "./managed-host.ts";
 
 const patienceMs = 20_000;
+const controlSocket = "run/wireguard/wg0.sock";
 const touched = [
   "links",
   "addresses",
@@ -74,7 +76,9 @@ const ways: readonly Way[] = [
       const left = await host.state();
       assert.notEqual(left.resolvers, "nameserver 203.0.113.53\nsearch example.org\n", "there is something to undo");
       assert.match(left.rules4, /not from all fwmark/);
+      assert.equal(existsSync(host.path(controlSocket)), true);
       await down(host);
+      assert.equal(existsSync(host.path(controlSocket)), false, "wg finds no tunnel that is gone");
     },
   },
   {
@@ -144,6 +148,43 @@ test("a kill switch that a killed tunnel left stays, with what it let pass, unti
   const { stderr } = await program.outcome;
   assert.equal(stderr.match(/the kill switch of wg0 stays: `warren down wg0` opens it/g)?.length, 1);
   assert.deepEqual(difference(before, await host.state()), {});
+});
+
+test("down opens a kill switch of which all notes are lost, and up goes on with it", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  const before = await host.state();
+  host.configure("wg0", network.file({ allowedIps: "10.98.0.0/16" }));
+  await killed(host, "--kill-switch");
+  const lose = () => rmSync(host.path("run/warren"), { recursive: true });
+  lose();
+  const program = await host.up("wg0");
+  assert.match((await host.state()).nftables, /warren-kill-switch-wg0/);
+  program.kill("SIGKILL");
+  await program.outcome;
+  lose();
+  await down(host);
+  assert.deepEqual(difference(before, await host.state()), {});
+});
+
+test("down undoes what it knows of a journal and of claims that were spoilt, and names them", async (t) => {
+  if (!isReady(t)) return;
+  using network = new FullTunnelNetwork();
+  const { host } = network;
+  host.configure("wg0", network.file({ dns: "10.8.0.2" }));
+  const before = await host.state();
+  await killed(host, "--kill-switch");
+  const [journal] = host.notes().filter((file) => file.endsWith("wg0.journal"));
+  appendFileSync(host.path(journal), "null\n");
+  host.write("run/warren/parameters.json", '{"net-1');
+  const { code, stderr } = await host.warren("down", "wg0");
+  assert.equal(code, 1);
+  assert.match(stderr, /parameters\.json cannot be read .*: remove it/);
+  assert.match(stderr, /wg0\.journal says something that this release does not know: null: /);
+  assert.deepEqual(Object.keys(difference(before, await host.state())), ["sysctls"]);
+  for (const file of [journal, "run/warren/parameters.json"]) rmSync(host.path(file));
+  assert.equal((await host.warren("down", "wg0")).code, 1, "there is nothing left");
 });
 
 for (const [what, act] of [
