@@ -71,8 +71,8 @@ _warren() {
     "trace") _warren_words "--pcap --force --count --json -h --help"; _warren_interfaces ;;
     "relay") _warren_words "--cert --key --web-page --ca --server-name --insecure-accept-any-certificate --path-file --mark --max-connections --max-per-source --max-apps --idle --json -h --help"; : ;;
     "classic") _warren_words "server client help -h --help" ;;
-    "classic server") _warren_words "--tun --address --listen --nat --i-know-this-is-not-encryption -h --help" ;;
-    "classic client") _warren_words "--tun --address --route -h --help"; : ;;
+    "classic server") _warren_words "--tun --address --verbose --listen --nat --i-know-this-is-not-encryption -h --help" ;;
+    "classic client") _warren_words "--tun --address --verbose --route -h --help"; : ;;
     "classic help") _warren_words ""; : ;;
     "genkey") _warren_words "-h --help" ;;
     "genpsk") _warren_words "-h --help" ;;

@@ -1,18 +1,22 @@
 /**
  * `warren classic`: the seed's VPN, for learning how one works. It protects nothing, and says so at every start.
  */
-import type { Command } from "commander";
+import { lookup } from "node:dns/promises";
+import { type Command, Option } from "commander";
 import { Cidr, Endpoint, IpAddress } from "../base/address.ts";
+import { VpnError } from "../base/errors.ts";
 import type { ClassicEvent } from "../dataplane/classic-path.ts";
 import type { ClassicOptions, ClassicTunnel } from "../tunnel/classic-tunnel.ts";
 
 const defaultPort = 5555;
+/** A host's name, and a port where it has one. */
+const namePattern = /^([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?\.?)(?::([0-9]{1,5}))?$/i;
 const standardOutput = 1;
 const warning = "warren classic: XOR with 0x42 hides nothing: whoever is on the way can read and change every packet";
 
 interface CommonOptions {
   readonly tun: string;
-  readonly address: readonly string[];
+  readonly address?: readonly string[];
   readonly verbose?: boolean;
 }
 
@@ -23,7 +27,7 @@ interface ServerOptions extends CommonOptions {
 }
 
 interface ClientOptions extends CommonOptions {
-  readonly route: readonly string[];
+  readonly route?: readonly string[];
 }
 
 const ends: Readonly<Record<Extract<ClassicEvent, { kind: "closed" }>["reason"], string>> = {
@@ -39,8 +43,9 @@ export function classicCommand(program: Command): void {
   const classic = program.command("classic").description("the teaching VPN: XOR over TCP, which protects nothing");
   const common = (command: Command): Command =>
     command
-      .option("--tun <name>", "the interface's name", "tun%d")
-      .option("--address <cidr>", "an address of the interface, such as 10.8.0.1/24 (repeatable)", collect, []);
+      .addOption(new Option("--tun <name>", "the interface's name").default("tun%d", "the first tunN that is free"))
+      .option("--address <cidr>", "an address of the interface, such as 10.8.0.1/24 (repeatable)", collect)
+      .option("--verbose", "print a line for each packet, as it is read and received");
   common(classic.command("server"))
     .description("wait for clients until Ctrl-C")
     .requiredOption("--listen <endpoint>", "the address, and the port if not 5555, to listen on")
@@ -49,13 +54,8 @@ export function classicCommand(program: Command): void {
     .action((_options: unknown, command: Command) => serve(command.optsWithGlobals<ServerOptions>()));
   common(classic.command("client"))
     .description("connect to a server, again and again, until Ctrl-C")
-    .argument("<server>", "the server's address, and the port if not 5555")
-    .option(
-      "--route <cidr>",
-      "what to reach through the server, such as 8.8.8.8/32 or 0.0.0.0/0 (repeatable)",
-      collect,
-      [],
-    )
+    .argument("<server>", "the server's address or name, and the port if not 5555")
+    .option("--route <cidr>", "what to reach through the server, such as 8.8.8.8/32 or 0.0.0.0/0 (repeatable)", collect)
     .action((server: string, _options: unknown, command: Command) =>
       connect(server, command.optsWithGlobals<ClientOptions>()),
     );
@@ -64,6 +64,7 @@ export function classicCommand(program: Command): void {
 async function serve(options: ServerOptions): Promise<void> {
   const { ClassicTunnel } = await import("../tunnel/classic-tunnel.ts");
   const listen = parseEndpoint(options.listen);
+  if (listen === undefined) throw notAnEndpoint(options.listen, "an address");
   const { nat = false, iKnowThisIsNotEncryption: allowPublic = false } = options;
   await run(
     () => ClassicTunnel.serve({ ...commonOptions(options), listen, nat, allowPublic }),
@@ -73,8 +74,8 @@ async function serve(options: ServerOptions): Promise<void> {
 
 async function connect(text: string, options: ClientOptions): Promise<void> {
   const { ClassicTunnel } = await import("../tunnel/classic-tunnel.ts");
-  const server = parseEndpoint(text);
-  const routes = options.route.map((route) => Cidr.parse(route));
+  const server = parseEndpoint(text) ?? (await lookUp(text));
+  const routes = (options.route ?? []).map((route) => Cidr.parse(route));
   await run(() => ClassicTunnel.connect({ ...commonOptions(options), server, routes }), `connecting to TCP ${server}`);
 }
 
@@ -87,7 +88,7 @@ async function run(open: () => Promise<ClassicTunnel>, what: string): Promise<vo
   if (failure !== undefined) throw failure;
 }
 
-function commonOptions({ tun, address, verbose }: CommonOptions): ClassicOptions {
+function commonOptions({ tun, address = [], verbose }: CommonOptions): ClassicOptions {
   return {
     name: tun,
     addresses: address.map((text) => Cidr.parse(text)),
@@ -117,12 +118,36 @@ function describe(event: ClassicEvent): string {
   }
 }
 
-function parseEndpoint(text: string): Endpoint {
+/** An address, perhaps with a port; undefined for what is neither. Throws for what looks like one and is none. */
+function parseEndpoint(text: string): Endpoint | undefined {
   const isAddress = /^[0-9.]+$/.test(text) || (text.includes(":") && !/^\[|^[^:]*:[^:]*$/.test(text));
-  return isAddress ? new Endpoint(IpAddress.parse(text), defaultPort) : Endpoint.parse(text);
+  if (isAddress) return new Endpoint(IpAddress.parse(text), defaultPort);
+  return /^[0-9.]+:|^\[/.test(text) ? Endpoint.parse(text) : undefined;
 }
 
-function collect(value: string, former: readonly string[]): string[] {
+/** Asks for a name once, at the start. */
+async function lookUp(text: string): Promise<Endpoint> {
+  const match = namePattern.exec(text);
+  if (match === null) throw notAnEndpoint(text, "an address or a name");
+  const [, host, port = String(defaultPort)] = match;
+  try {
+    return new Endpoint(IpAddress.parse((await lookup(host)).address), Number(port));
+  } catch (error) {
+    if (error instanceof VpnError) throw error;
+    throw new VpnError("not-available", `the host ${JSON.stringify(host)} was not found`, {
+      remedy: "check the name and this machine's DNS, or write an address",
+      cause: error,
+    });
+  }
+}
+
+function notAnEndpoint(text: string, what: string): VpnError {
+  return new VpnError("invalid-argument", `${JSON.stringify(text)} is not ${what}`, {
+    remedy: `write it like 192.0.2.1 or, with a port that is not ${defaultPort}, 192.0.2.1:${defaultPort + 1}`,
+  });
+}
+
+function collect(value: string, former: readonly string[] = []): string[] {
   return [...former, value];
 }
 

@@ -95,6 +95,28 @@ describe("two warrens, classic", { concurrency: 1, timeout: 60_000 }, () => {
     assert.deepEqual([stateOf(left), stateOf(right)], before);
   });
 
+  for (const [server, code, complaint] of [
+    ["nosuch.invalid", 1, 'warren: the host "nosuch.invalid" was not found'],
+    ["no host", 2, 'warren: "no host" is not an address or a name'],
+    ["300.1.1.1:5555", 2, 'warren: "300.1.1.1" is not an IP address'],
+  ] as const) {
+    test(`says why it cannot connect to ${server}`, async (t) => {
+      if (!requireNamespaces(t)) return;
+      using host = new Machine();
+      const outcome = await host.start(warrenCommand([], "classic", "client", server)).outcome;
+      assert.equal(outcome.code, code);
+      assert.ok(outcome.stderr.startsWith(complaint), outcome.stderr);
+    });
+  }
+
+  test("a server may be named", async (t) => {
+    if (!isReady(t)) return;
+    using underlay = new Underlay();
+    const client = underlay.left.start(warrenCommand([], "classic", "client", "localhost:5556", "--tun", "tun0"));
+    await client.line(/is up, connecting to TCP (127\.0\.0\.1|\[::1\]):5556/);
+    await stop(client);
+  });
+
   for (const listen of ["0.0.0.0:5555", "[::]:5555", serverAddress]) {
     test(`refuses to listen on ${listen}`, async (t) => {
       if (!requireNamespaces(t)) return;
