@@ -9,10 +9,10 @@ import type { Workbench } from "./workbench.ts";
 
 export const classicDevice = "tun0";
 export const classicPort = 5555;
-/** The lab's drawing, with the seed's tunnel in place of WireGuard's. */
+/** The lab's drawing, with the naive VPN's tunnel in place of WireGuard's. */
 export const classicDrawing: readonly string[] = [
   ...drawing.slice(0, -2),
-  "tun0 ╌╌╌╌╌╌╌╌╌╌╌╌ the seed's tunnel, TCP port 5555 ╌╌╌╌╌╌╌╌╌╌╌ tun0",
+  "tun0 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ XOR over TCP, port 5555 ╌╌╌╌╌╌╌╌╌╌╌╌╌╌╌ tun0",
   "10.8.0.2                                                       10.8.0.1",
 ];
 const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do

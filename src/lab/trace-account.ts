@@ -8,19 +8,25 @@ import type { RouteAnswer, TracePoint, TraceSteps } from "./trace-record.ts";
 const bytesPerLine = 32;
 
 export const traceAccounts: StagePlan<TraceSteps>["accounts"] = {
-  request: ({ points }) => account("one ping, from the program to its destination", points),
-  reply: ({ points }) => account("and its reply, all the way back", points),
+  request: ({ points }) => account("one ping, from the program to its destination", "ten there", points),
+  reply: ({ points }) => account("and its reply, all the way back", "nine back", points),
 };
 
-function account(what: string, points: readonly TracePoint[]): Account {
-  return { summary: `${what}: ${points.length} places`, evidence: points.flatMap(describePoint) };
+function account(what: string, steps: string, points: readonly TracePoint[]): Account {
+  return {
+    summary: `${what}: ${points.length} places`,
+    evidence: [
+      `in brackets: the step of the ${steps} that docs/tutorial/03-framing.md lists`,
+      ...points.flatMap(describePoint),
+    ],
+  };
 }
 
 function describePoint(point: TracePoint): string[] {
   const { step, host, place, device, direction, bytes, route, wrapping, seed } = point;
   const where = device === null ? "" : `, ${device} ${direction}`;
   const size = bytes === null ? "" : `, ${bytes.length / 2} bytes`;
-  const marks = seed.length === 0 ? "" : `  (seed ${seed.join(", ")})`;
+  const marks = seed.length === 0 ? "" : `  (step ${seed.join(", ")})`;
   return [
     `${String(step).padStart(2)}  ${host}: ${place}${where}${size}${marks}`,
     ...[

@@ -17,7 +17,7 @@ export interface RouteAnswer {
 
 export interface TracePoint {
   readonly step: number;
-  /** The steps of the seed's walkthrough of this direction that it belongs to. */
+  /** The steps of the seed's walkthrough of this direction that it belongs to: docs/tutorial/03-framing.md lists them. */
   readonly seed: readonly number[];
   readonly host: string;
   readonly place: string;

@@ -76,10 +76,10 @@ describe("warren lab --trace", { concurrency: 2, timeout, skip }, () => {
   test("for people there is a line for each place, and the changes under it", async () => {
     const { status, output } = await lab(["--trace"]).ended;
     assert.equal(status, 0);
-    assert.match(output, /^ {5}1 {2}client: application: sendto\(\), 64 bytes {2}\(seed 1\)$/m);
+    assert.match(output, /^ {5}1 {2}client: application: sendto\(\), 64 bytes {2}\(step 1\)$/m);
     assert.match(output, /^ {8}8\.8\.8\.8 matches 8\.8\.8\.8\/32, prefix length 32: dev wg0, source 10\.8\.0\.2$/m);
     assert.match(output, /^ {8}IPv4 source 10\.8\.0\.2 → 203\.0\.113\.10$/m);
-    assert.match(output, /^ {4}10 {2}server: TUN, wg0 in, 84 bytes {2}\(seed 9\)\n {8}the same bytes as at 3$/m);
+    assert.match(output, /^ {4}10 {2}server: TUN, wg0 in, 84 bytes {2}\(step 9\)\n {8}the same bytes as at 3$/m);
     assert.match(output, /^ {4}23 {2}client: application: recvmsg\(\), 64 bytes/m);
   });
 

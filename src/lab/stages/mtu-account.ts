@@ -72,7 +72,8 @@ function sized(what: string): (step: SizedStep) => Account {
     summary: what,
     evidence: [
       ...outcomes.map(
-        ({ length, outcome, mtu }) => `${length} bytes: ${outcome}; the program is told an MTU of ${mtu}`,
+        ({ length, outcome, mtu }, i) =>
+          `${length} bytes${outcomes[i - 1]?.length === length ? ", second attempt" : ""}: ${outcome}; the program is told an MTU of ${mtu}`,
       ),
       ...packets.map(describe),
     ],
