@@ -3,9 +3,10 @@
  * given and gave back is kept to be shown. `os/tun-device.ts` is how warren does it.
  */
 import { closeSync, readSync, writeSync } from "node:fs";
-import { libc } from "../os/libc.ts";
+import { errno, libc } from "../os/libc.ts";
 import { onReadable } from "../os/readable-signal.ts";
 import { must } from "../os/system-error.ts";
+import { tunOpenError } from "../os/tun-device.ts";
 
 const path = "/dev/net/tun";
 const O_RDWR = 2;
@@ -33,10 +34,8 @@ export class BareDevice implements Disposable {
 
   /** `open("/dev/net/tun")` in the network namespace of this thread, to which the device will belong. */
   open(): { readonly path: string; readonly flags: string; readonly fd: number } {
-    this.#fd = must("open", libc.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0), {
-      subject: `of ${path}`,
-      remedy: "load the module with `modprobe tun`, or `chmod 0666 /dev/net/tun` as most distributions have it",
-    });
+    this.#fd = libc.open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC, 0);
+    if (this.#fd < 0) throw tunOpenError(errno());
     return { path, flags: "O_RDWR | O_NONBLOCK | O_CLOEXEC", fd: this.#fd };
   }
 

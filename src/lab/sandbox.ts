@@ -80,19 +80,28 @@ function findWay(): string[] {
   for (const way of ways) {
     const { error, status, stderr } = spawnSync("unshare", [...way, "--", "unshare", "--version"], {
       encoding: "utf8",
+      env: { ...process.env, LC_ALL: "C" },
     });
     if (error !== undefined) {
       const remedy = "install util-linux, or run where it is on the PATH";
       throw new VpnError("not-available", "the lab needs the program unshare", { remedy, cause: error });
     }
     if (status === 0) return way;
-    complaint = stderr.trim().split("\n").at(-1) ?? "";
+    complaint = explain(stderr.trim().split("\n").at(-1) ?? "");
   }
-  throw new VpnError("not-permitted", `namespaces are forbidden here (${complaint})`, { remedy: remedy() });
+  throw new VpnError("not-permitted", `namespaces are forbidden here (${complaint})`, { remedy: remedy(complaint) });
+}
+
+const limited = "their number is limited";
+
+/** The kernel says ENOSPC where it means the limit on the number of namespaces (kernel/ucount.c). */
+function explain(complaint: string): string {
+  const why = complaint.replace(/^unshare: (unshare failed: )?/, "");
+  return why === "No space left on device" ? limited : why;
 }
 
 /** Which of the parameters that can forbid user namespaces does. */
-function remedy(): string {
+function remedy(complaint: string): string {
   const wanted = [
     { parameter: "kernel.unprivileged_userns_clone", forbids: "0", allow: "1" },
     { parameter: "kernel.apparmor_restrict_unprivileged_userns", forbids: "1", allow: "0" },
@@ -104,6 +113,7 @@ function remedy(): string {
     const commands = guilty.map(({ parameter, allow }) => `${parameter}=${allow}`).join(" ");
     return `allow them with \`sysctl -w ${commands}\`, or run as root`;
   }
+  if (complaint === limited) return "raise `user.max_user_namespaces` and `user.max_net_namespaces` with sysctl";
   return "run as root; in a container, start that with --privileged or --security-opt seccomp=unconfined --cap-add SYS_ADMIN --cap-add NET_ADMIN";
 }
 

@@ -61,7 +61,7 @@ export class Capabilities {
       `UDP              ${udp.kind === "absent" ? `no: ${udp.why}` : describeUdp(udp.value)}`,
       `user namespaces  ${userNamespaces.kind === "absent" ? `no: ${userNamespaces.why}` : "yes"}`,
       `cipher           ${cipher}`,
-      `low addresses    ${this.lowAddresses ? "yes" : "no: foreign calls make garbage"}`,
+      `low addresses    ${this.lowAddresses ? "yes: calls of the kernel make no garbage" : "no: calls of the kernel make garbage"}`,
     ].join("\n");
   }
 }

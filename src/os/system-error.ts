@@ -45,6 +45,8 @@ const codes: Readonly<Record<number, VpnErrorCode>> = {
 };
 
 export interface SystemErrorOptions {
+  /** What could not be done, where the call's name tells nobody. The call then stands in brackets. */
+  readonly what?: string;
   /** What the call was about, for the message: "for 10.8.0.1/24 on wg0". */
   readonly subject?: string;
   readonly remedy?: string | undefined;
@@ -63,7 +65,10 @@ export class SystemError extends VpnError {
     const subject = options.subject === undefined ? "" : ` ${options.subject}`;
     const remedy =
       options.remedy ?? (codes[errno] === "not-permitted" ? "run as root or with CAP_NET_ADMIN" : undefined);
-    super(options.code ?? codes[errno] ?? "system-call-failed", `${syscall}${subject} failed with ${errnoName}`, {
+    const { what } = options;
+    const message =
+      what === undefined ? `${syscall}${subject} failed with ${errnoName}` : `${what} (${syscall}: ${errnoName})`;
+    super(options.code ?? codes[errno] ?? "system-call-failed", message, {
       ...(remedy === undefined ? {} : { remedy }),
       ...(options.cause === undefined ? {} : { cause: options.cause }),
     });

@@ -10,6 +10,7 @@ import { VpnError } from "../base/errors.ts";
 import { Arena } from "./arena.ts";
 import { InterfaceConfig } from "./interface-config.ts";
 import { errno, libc } from "./libc.ts";
+import type { Link } from "./links.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { POLLOUT, Poller } from "./poller.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
@@ -177,7 +178,7 @@ const offloadChoices: readonly number[] = [
 
 function openQueue(wanted: string, flags: number): { fd: number; name: string } {
   const fd = libc.open(path, O_RDWR_NONBLOCK_CLOEXEC, 0);
-  if (fd < 0) throw openError(errno());
+  if (fd < 0) throw tunOpenError(errno());
   try {
     const request = new Uint8Array(InterfaceRequest.size);
     request.set(new TextEncoder().encode(wanted), InterfaceRequest.name);
@@ -202,8 +203,7 @@ function attachedTo(fd: number): { name: string; flags: number } {
 }
 
 function indexOf(name: string): number {
-  using config = InterfaceConfig.open();
-  const link = config.links.find(name);
+  const link = linkOf(name);
   if (link === undefined) throw new SystemError("RTM_GETLINK", Errno.ENODEV, { subject: `for ${name}` });
   return link.index;
 }
@@ -235,7 +235,8 @@ function checkName(name: string): void {
   });
 }
 
-function openError(errno: number): SystemError {
+/** Why /dev/net/tun cannot be opened, and what to do about it. */
+export function tunOpenError(errno: number): SystemError {
   const remedies: Readonly<Record<number, string>> = {
     [Errno.ENOENT]:
       "load the module with `modprobe tun`, or give the container the device with `--device /dev/net/tun`",
@@ -247,34 +248,39 @@ function openError(errno: number): SystemError {
 }
 
 function attachError(errno: number, name: string): SystemError {
-  const taken = {
-    code: "name-taken",
-    remedy: `choose another name, or delete it with \`ip link delete ${name}\``,
-  } as const;
-  const subject = `for ${name}`;
+  const call = "TUNSETIFF";
   switch (errno) {
     case Errno.EBUSY:
-      return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which another process has,`, ...taken });
-    case Errno.EINVAL:
+      return new SystemError(call, errno, { what: `another process has the interface ${name}`, ...taken(name, true) });
+    case Errno.EINVAL: {
       // The answer for a name that an interface of another kind has, or a TUN device of another make.
-      if (exists(name)) return new SystemError("TUNSETIFF", errno, { subject: `for ${name}, which exists,`, ...taken });
-      return new SystemError("TUNSETIFF", errno, {
-        subject,
-        remedy: "this kernel lacks virtio headers on TUN devices",
-      });
+      const found = linkOf(name);
+      if (found !== undefined) {
+        const what = `there is a network interface ${name} already`;
+        return new SystemError(call, errno, { what, ...taken(name, found.kind === "tun") });
+      }
+      const remedy = "this kernel lacks virtio headers on TUN devices";
+      return new SystemError(call, errno, { what: "cannot make a network interface", remedy });
+    }
     case Errno.EPERM:
-      return new SystemError("TUNSETIFF", errno, {
-        subject,
+      return new SystemError(call, errno, {
+        what: "cannot make a network interface",
         remedy: "run as root or with CAP_NET_ADMIN, or in a namespace of your own with `unshare -Urn`",
       });
     default:
-      return new SystemError("TUNSETIFF", errno, { subject });
+      return new SystemError(call, errno, { what: "cannot make a network interface" });
   }
 }
 
-function exists(name: string): boolean {
+/** Whose kind is another was made by others for others, such as the way to the network itself. */
+function taken(name: string, isTun: boolean): { code: "name-taken"; remedy: string } {
+  const remedy = `choose another name${isTun ? `, or delete it with \`ip link delete ${name}\`` : ""}`;
+  return { code: "name-taken", remedy };
+}
+
+function linkOf(name: string): Link | undefined {
   using config = InterfaceConfig.open();
-  return config.links.find(name) !== undefined;
+  return config.links.find(name);
 }
 
 function nameIn(request: Uint8Array): string {

@@ -189,7 +189,10 @@ describe("warren lab", { concurrency: 2, timeout, skip }, () => {
     if (!requireThat(t, works, "it needs a user namespace")) return;
     const { status, output, errors } = await lab([], { prefix }).ended;
     assert.deepEqual({ status, output }, { status: 1, output: "" });
-    assert.match(errors, /^warren: namespaces are forbidden here .*sysctl -w user\.max_net_namespaces=.*\n$/);
+    assert.match(
+      errors,
+      /^warren: namespaces are forbidden here \(their number is limited\): .*sysctl -w user\.max_net_namespaces=.*\n$/,
+    );
   });
 
   test("a part that cannot be broken is wrong usage", async () => {

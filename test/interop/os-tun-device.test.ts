@@ -155,11 +155,33 @@ test("names that are taken or impossible are told apart", (t) => {
   const open = (name: string) => () => host.namespace.run(() => TunDevice.open({ name }));
   const is = (code: string, pattern: RegExp) => (error: unknown) =>
     error instanceof VpnError && error.code === code && pattern.test(error.line);
-  assert.throws(open("wg0"), is("name-taken", /another process has.*EBUSY: choose another name/));
-  assert.throws(open("cable"), is("name-taken", /which exists.*EINVAL: choose another name/));
+  assert.throws(open("wg0"), is("name-taken", /another process has.*EBUSY\): choose another name, or delete it/));
+  assert.throws(open("cable"), is("name-taken", /there is .* cable already.*EINVAL\): choose another name$/));
   for (const name of ["", "sixteen-letters-", "a/b", "a b", "a:b", "..", "all", "wg%s", "%d%d"]) {
     assert.throws(open(name), is("invalid-argument", /not an interface name/), name);
   }
   using numbered = host.namespace.run(() => TunDevice.open({ name: "wg%d" }));
   assert.equal(numbered.name, "wg1");
+});
+
+test("a name that is taken is told apart: only a TUN device may be deleted for it", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new TunHost({ multiQueue: true });
+  const refusal = (name: string) => {
+    try {
+      host.namespace.run(() => TunDevice.open({ name })[Symbol.dispose]());
+    } catch (error) {
+      assert.ok(error instanceof VpnError);
+      assert.equal(error.code, "name-taken");
+      return error.line;
+    }
+    return assert.fail("it was made");
+  };
+  assert.equal(refusal("lo"), "there is a network interface lo already (TUNSETIFF: EINVAL): choose another name");
+  assert.equal(
+    refusal("wg0"),
+    "there is a network interface wg0 already (TUNSETIFF: EINVAL): choose another name, or delete it with `ip link delete wg0`",
+  );
+  using plain = host.namespace.run(() => TunDevice.open({ name: "wg1" }));
+  assert.match(refusal(plain.name), /^another process has the interface wg1 \(TUNSETIFF: EBUSY\): choose another name/);
 });

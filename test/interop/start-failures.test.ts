@@ -53,13 +53,21 @@ describe("a tunnel that cannot start says why, and leaves nothing", { concurrenc
   onHost("the name is taken", async (host) => {
     const running = await WarrenProcess.start(host, "wg0", config());
     await refuses(host, up(), /wg0 is up already \(process [0-9]+\): end it with `warren down wg0`, or choose another/);
-    await refuses(host, up("lo"), /TUNSETIFF for lo, which exists, failed with EINVAL: choose another name/);
+    await refuses(
+      host,
+      up("lo"),
+      /there is a network interface lo already \(TUNSETIFF: EINVAL\): choose another name\n$/,
+    );
     assert.equal((await running.stop()).code, 0);
   });
 
   onHost("nobody allows it", async (host) => {
     const bare = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]; // root in name only
-    await refuses(host, [...bare, ...up()], /TUNSETIFF for wg0 failed with EPERM: run as root or with CAP_NET_ADMIN/);
+    await refuses(
+      host,
+      [...bare, ...up()],
+      /cannot make a network interface \(TUNSETIFF: EPERM\): run as root or with CAP_NET_ADMIN/,
+    );
   });
 
   onHost("there is no /dev/net/tun", async (host) => {

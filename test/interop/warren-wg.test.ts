@@ -131,7 +131,7 @@ test("what a killed one left is taken over; a live one is not", async (t) => {
   using next = await UserspaceWireguard.start(host, warrenWg, killed.name);
   assert.match(await next.show(), /^interface:/);
   for (const [where, complaint] of [
-    [host, /TUNSETIFF .* failed with EBUSY: choose another name/],
+    [host, /another process has the interface .* \(TUNSETIFF: EBUSY\): choose another name/],
     [other, /another process listens on \/var\/run\/wireguard\/.*: end it, or choose another interface name/],
   ] as const) {
     for (const command of [
