@@ -85,7 +85,7 @@ describe("warren up in the background", { timeout: 240_000 }, () => {
     );
     await refused(
       network.file({ more: "Table = nosuch" }),
-      /^warren: there is no routing table called nosuch: give its/,
+      /^warren: .*line \d+: Table: there is no routing table called nosuch: give its/,
     );
     await refused(network.file({ allowedIps: "192.0.2.2/32" }), /the way to the endpoint 192\.0\.2\.2 would lead into/);
     await refused(

@@ -196,3 +196,24 @@ test("its removal by another hand is noticed, and another's socket is left alone
   await socket[Symbol.asyncDispose]();
   assert.equal(await ask(next.path, "get=1\n\n"), "errno=0\n\n");
 });
+
+test("an operation is answered though it is the end, and nothing else is", { timeout: 10_000 }, async (t) => {
+  const folder = emptyFolder(t);
+  const { promise: ended, resolve: end } = Promise.withResolvers<string>();
+  const begun = Promise.withResolvers<void>();
+  const down = () => {
+    begun.resolve();
+    return ended;
+  };
+  const socket = await ControlSocket.open("wg7", { tunnel: new ConfigurableTunnel(), folder, operations: { down } });
+  const idle = await waiting(t, socket.path);
+  const asker = connect(socket.path);
+  asker.write("warren=down\n\n");
+  await begun.promise;
+  const gone = once(idle, "close");
+  await socket[Symbol.asyncDispose]();
+  await gone;
+  assert.equal(existsSync(socket.path), false);
+  end("all of it");
+  assert.equal(await text(asker), 'result="all of it"\nerrno=0\n\n');
+});
