@@ -3,7 +3,7 @@
  * `ip netns exec` puts /etc/netns/NAME/resolv.conf over /etc/resolv.conf. An inode says it only until the file is
  * replaced, and a mount namespace is a new one with every `ip netns exec`; what stays is where in its file system it lies.
  */
-import { closeSync, constants, openSync, readFileSync, realpathSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 
 const O_PATH = 0o10000000; // Linux; Node has no name for it
@@ -12,10 +12,26 @@ const O_PATH = 0o10000000; // Linux; Node has no name for it
 export function filePlace(path: string): string {
   const seen = join(realpathSync(dirname(path)), basename(path));
   const id = mountIdOf(seen) ?? mountIdOf(dirname(seen));
-  // Mount id, parent's id, device, root within the file system, mount point (proc(5), /proc/pid/mountinfo).
-  const mounts = readFileSync("/proc/thread-self/mountinfo", "utf8").split("\n");
-  const [, , device = "", root = "", point = ""] = mounts.find((line) => line.startsWith(`${id} `))?.split(" ") ?? [];
-  return device + join(unescapeOctal(root), relative(unescapeOctal(point), seen));
+  const mount = mountsHere().find((one) => one.id === id);
+  return mount === undefined ? seen : mount.device + join(mount.root, relative(mount.point, seen));
+}
+
+/** A path that leads to a place in this thread's mount namespace, if one does. */
+export function pathTo(place: string): string | undefined {
+  const candidates = mountsHere().flatMap(({ device, root, point }) => {
+    const inside = relative(root, place.slice(device.length));
+    return place.startsWith(`${device}/`) && !inside.startsWith("..") ? join(point, inside) : [];
+  });
+  return candidates.find((path) => existsSync(dirname(path)) && filePlace(path) === place); // others may lie over it
+}
+
+/** Mount id, parent's id, device, root within the file system, mount point (proc(5), /proc/pid/mountinfo). */
+function mountsHere(): { id: string; device: string; root: string; point: string }[] {
+  const lines = readFileSync("/proc/thread-self/mountinfo", "utf8").trimEnd().split("\n");
+  return lines.map((line) => {
+    const [id, , device, root, point] = line.split(" ");
+    return { id, device, root: unescapeOctal(root), point: unescapeOctal(point) };
+  });
 }
 
 function mountIdOf(path: string): string | undefined {

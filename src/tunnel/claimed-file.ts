@@ -6,11 +6,11 @@
  * different files: those of containers, and of network namespaces under `ip netns exec`.
  */
 import { isUtf8 } from "node:buffer";
-import { lstatSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { VpnError } from "../base/errors.ts";
-import { besidePath, removeUnfinished, replaceFile, syncFolder } from "../os/durable-file.ts";
-import { filePlace } from "../os/file-place.ts";
+import { besidePath, overwriteFile, removeUnfinished, replaceFile, syncFolder } from "../os/durable-file.ts";
+import { filePlace, pathTo } from "../os/file-place.ts";
 import type { Claimable } from "./claims.ts";
 
 export type FileValue =
@@ -25,11 +25,12 @@ export type FileValue =
       readonly owner: { readonly user: number; readonly group: number };
     };
 
+const parts = /^(.*) \(([0-9]+:[0-9]+\/.*)\)$/s;
+
 export const claimedFile: Claimable<FileValue> = {
-  /** Where it leads elsewhere now, what was claimed is not there. */
   read(resource) {
-    const path = pathIn(resource);
-    if (!leadsThere(resource)) return { kind: "absent" };
+    const path = whereIs(resource);
+    if (path === undefined) return { kind: "absent" };
     const status = lstatSync(path, { throwIfNoEntry: false });
     if (status === undefined) return { kind: "absent" };
     if (status.isSymbolicLink()) return { kind: "link", target: readlinkSync(path) };
@@ -40,7 +41,7 @@ export const claimedFile: Claimable<FileValue> = {
     return { kind: "file", ...text, mode: status.mode & 0o7777, owner: { user: status.uid, group: status.gid } };
   },
   write(resource, value) {
-    const path = pathIn(resource);
+    const path = locate(resource);
     removeUnfinished(path);
     switch (value.kind) {
       case "absent":
@@ -53,40 +54,58 @@ export const claimedFile: Claimable<FileValue> = {
         break;
       }
       case "file":
-        replaceFile(path, Buffer.from(value.content, value.encoding ?? "utf8"), value);
+        writeContent(path, value, path === pathIn(resource));
         break;
     }
     syncFolder(dirname(path));
   },
-  tidy: (resource) => removeUnfinished(pathIn(resource)),
+  tidy(resource) {
+    const path = whereIs(resource);
+    if (path !== undefined) removeUnfinished(path);
+  },
   same(a, b) {
     if (a.kind === "file" && b.kind === "file") return a.content === b.content && a.encoding === b.encoding;
     return JSON.stringify(a) === JSON.stringify(b);
   },
 };
 
+/** A file reached by another path than its own lies under a mount point somewhere, which would keep a file replaced. */
+function writeContent(path: string, value: FileValue & { readonly kind: "file" }, isOwnPath: boolean): void {
+  const bytes = Buffer.from(value.content, value.encoding ?? "utf8");
+  if (isOwnPath || !existsSync(path)) replaceFile(path, bytes, value);
+  else overwriteFile(path, bytes);
+}
+
 /** A path's name among what is claimed, as this thread sees it. */
 export function fileResource(path: string): string {
   return `${path} (${filePlace(path)})`;
 }
 
-/** Leaves out the device: its number may have changed with a restart. */
-function leadsThere(resource: string): boolean {
-  const path = pathIn(resource);
-  return (
-    resource === path || resource.replace(/ \([0-9]+:[0-9]+/, "") === fileResource(path).replace(/ \([0-9]+:[0-9]+/, "")
-  );
-}
-
-/** Throws `not-available` where the path of a resource leads to another file here than when it was claimed. */
-export function checkPlace(resource: string): void {
-  const path = pathIn(resource);
-  if (resource === path || resource === fileResource(path)) return;
-  throw new VpnError("not-available", `${path} is another file here than where the tunnel has changed it`, {
-    remedy: "run this there, such as with `ip netns exec`; where that is gone, take its entry out of files.json",
+/** Where the file of a resource is seen now. Throws `not-available` where it is not. */
+export function locate(resource: string): string {
+  const found = whereIs(resource);
+  if (found !== undefined) return found;
+  throw new VpnError("not-available", `the ${pathIn(resource)} that the tunnel has changed cannot be seen from here`, {
+    remedy: "run this in the container, or the like, that has it; if that is gone, take its entry out of files.json",
   });
 }
 
+function whereIs(resource: string): string | undefined {
+  const path = pathIn(resource);
+  const place = placeIn(resource);
+  if (place === undefined) return path;
+  const here = existsSync(dirname(path)) ? filePlace(path) : "";
+  if (here === place) return path;
+  // A device's number may have changed with a restart.
+  return pathTo(place) ?? (insideOf(here) === insideOf(place) ? path : undefined);
+}
+
+const insideOf = (place: string) => place.replace(/^[0-9]+:[0-9]+/, "");
+
 export function pathIn(resource: string): string {
-  return /^(.*) \([0-9]+:[0-9]+\/.*\)$/s.exec(resource)?.[1] ?? resource;
+  return parts.exec(resource)?.[1] ?? resource;
+}
+
+function placeIn(resource: string): string | undefined {
+  return parts.exec(resource)?.[2];
 }

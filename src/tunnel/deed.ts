@@ -9,7 +9,7 @@ import { bootId, networkNamespaceId } from "../os/boot.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { LastingTable } from "../os/nftables.ts";
 import { Errno, SystemError } from "../os/system-error.ts";
-import { checkPlace, claimedFile, type FileValue, fileResource, pathIn } from "./claimed-file.ts";
+import { claimedFile, type FileValue, fileResource, locate, pathIn } from "./claimed-file.ts";
 import { Claims } from "./claims.ts";
 import { kernelParameter, type ParameterValue } from "./kernel-parameter.ts";
 import { KillSwitch } from "./kill-switch.ts";
@@ -128,7 +128,7 @@ export function undoDeed(context: DeedContext, deed: Deed): void {
       exclusively(context.folders, () => {
         const files = filesIn(context.folders);
         for (const resource of files.of(claimant).filter((claimed) => pathIn(claimed) === deed.path)) {
-          checkPlace(resource);
+          locate(resource);
           files.release(resource, claimant);
         }
       });

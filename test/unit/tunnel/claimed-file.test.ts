@@ -42,7 +42,9 @@ test("a file gets back its very bytes, text or not", (t) => {
 test("the files that one path leads to in different places are different", (t) => {
   if (!requireNamespaces(t) || requireProgram(t, "mount", "mount") === undefined) return;
   const { path, folder, claim, giveUp, claims } = scene(t);
-  const other = join(folder, "of a namespace");
+  const hidden = join(folder, "netns");
+  mkdirSync(hidden);
+  const other = join(hidden, "resolv.conf");
   for (const [file, text] of [
     [path, "the machine's\n"],
     [other, "its own\n"],
@@ -57,10 +59,15 @@ test("the files that one path leads to in different places are different", (t) =
       execFileSync("umount", [path]);
     }
   };
-  inNamespace(() => claim("wg1", "wg1's\n"));
   claim("wg0", "wg0's\n");
-  assert.throws(() => giveUp("wg1"), /resolv\.conf is another file here than where the tunnel has changed it/);
+  inNamespace(() => claim("wg1", "wg1's\n"));
+  giveUp("wg1"); // by the path under which it is seen here
+  assert.deepEqual([readFileSync(path, "utf8"), readFileSync(other, "utf8")], ["wg0's\n", "its own\n"]);
+  inNamespace(() => claim("wg1", "wg1's\n"));
+  execFileSync("mount", ["-t", "tmpfs", "tmpfs", hidden]);
+  assert.throws(() => giveUp("wg1"), /the .*resolv\.conf that the tunnel has changed cannot be seen from here/);
   assert.equal(readFileSync(path, "utf8"), "wg0's\n");
+  execFileSync("umount", [hidden]);
   inNamespace(() => giveUp("wg1"));
   assert.deepEqual([readFileSync(path, "utf8"), readFileSync(other, "utf8")], ["wg0's\n", "its own\n"]);
   giveUp("wg0");
