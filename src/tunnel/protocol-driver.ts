@@ -114,7 +114,8 @@ export class ProtocolDriver {
     clearTimeout(this.#timer);
     const deadline = this.device.nextDeadline();
     if (deadline === undefined) return; // nothing lives: whatever begins will say so
-    const waitMs = Math.min(lookEveryMs, Math.max(1, deadline - now));
+    const tookMs = bootTime() - now; // where more is due than one look sees to, others have as long as that took
+    const waitMs = Math.min(lookEveryMs, Math.max(1, tookMs, deadline - now - tookMs));
     this.#timer = setTimeout(() => this.#look(), waitMs);
   }
 

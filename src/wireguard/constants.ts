@@ -41,5 +41,11 @@ export const RekeyAfterMessages: number = 2 ** 47;
 /** Received counters from here on are dropped: nobody gets here in 180 seconds, and a double could not tell them apart. */
 export const CounterLimit: number = 2 ** 53;
 
+/**
+ * How many handshakes that can wait begin from one `expire` to the next. Each takes a quarter of a millisecond, and ten
+ * thousand peers with a persistent keepalive ask for theirs at once.
+ */
+export const HandshakesPerTurn = 32;
+
 /** From one handshake message to the next where the network has changed and there is no sense in waiting longer. */
 export const UrgentHandshakeInterval: Milliseconds = 1_000;

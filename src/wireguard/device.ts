@@ -9,7 +9,7 @@ import { type DropReason, VpnError } from "../base/errors.ts";
 import { PrivateKey, PublicKey } from "../base/keys.ts";
 import type { Primitives } from "../crypto/primitives.ts";
 import { idleActivity } from "./activity.ts";
-import { type Milliseconds, UnderLoadAfterTime, UrgentHandshakeInterval } from "./constants.ts";
+import { HandshakesPerTurn, type Milliseconds, UnderLoadAfterTime, UrgentHandshakeInterval } from "./constants.ts";
 import { CookieChecker, type Random } from "./cookies.ts";
 import { type Identity, openInitiation } from "./handshake.ts";
 import { HandshakeLimiter } from "./handshake-limiter.ts";
@@ -47,6 +47,8 @@ export class Device {
   #now: Milliseconds = 0;
   #loadedUntil: Milliseconds = Number.NEGATIVE_INFINITY;
   #isRunning = true;
+  /** How many handshakes may begin until `expire` is called again. */
+  #turns = HandshakesPerTurn;
 
   constructor({ primitives, random, wallClock, maximumPeers = 65_536 }: DeviceOptions) {
     this.#primitives = primitives;
@@ -68,6 +70,7 @@ export class Device {
       claimIndex: (peer) => this.#claimIndex(peer),
       releaseIndex: (index) => this.#indices.delete(index),
       reconsider: (peer) => this.#awaiting.add(peer),
+      admit: (peer) => this.#admit(peer),
     };
   }
 
@@ -242,9 +245,13 @@ export class Device {
     this.#loadedUntil = now + UnderLoadAfterTime;
   }
 
-  /** Acts on every timer that is due. Early or repeated calls are harmless. */
+  /**
+   * Acts on every timer that is due. Early or repeated calls are harmless. Of handshakes that nobody waits for, only
+   * `HandshakesPerTurn` begin at each call; the others remain due.
+   */
   expire(now: Milliseconds): void {
     this.#now = now;
+    this.#turns = HandshakesPerTurn;
     for (const peer of this.#awaiting) peer.expire(now);
   }
 
@@ -299,6 +306,15 @@ export class Device {
   #receiveCookie(now: Milliseconds, message: Uint8Array): DropReason | undefined {
     const peer = this.#indices.get(readUint32(message, CookieReply.receiver));
     return peer === undefined ? "index-unknown" : peer.takeCookie(now, message);
+  }
+
+  /** Whoever has had a turn has the next one after all others. */
+  #admit(peer: Peer): boolean {
+    if (this.#turns === 0) return false;
+    this.#turns--;
+    this.#awaiting.delete(peer);
+    this.#awaiting.add(peer);
+    return true;
   }
 
   #claimIndex(peer: Peer): number {

@@ -15,26 +15,17 @@ import {
   RekeyTimeout,
   RekeyTimeoutJitterMax,
 } from "./constants.ts";
-import { type Agreement, Exchange, type ExchangeContext } from "./exchange.ts";
+import { type Agreement, Exchange } from "./exchange.ts";
 import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
 import { readUint32 } from "./messages.ts";
 import type { OutputOf } from "./output.ts";
+import type { PeerContextOf } from "./peer-context.ts";
 import type { PeerOptions } from "./peer-options.ts";
-import { type Timer, Timers, timers } from "./timers.ts";
+import { notBegun, type Timer, Timers, timers } from "./timers.ts";
 
 export type Output = OutputOf<Peer>;
-
-/** What a peer needs of its device. */
-export interface PeerContext extends ExchangeContext {
-  /** Whether the interface is up: while it is not, nothing is sent. */
-  readonly isRunning: boolean;
-  emit(output: Output): void;
-  claimIndex(peer: Peer): number;
-  releaseIndex(index: number): void;
-  /** The peer's deadlines may have changed. */
-  reconsider(peer: Peer): void;
-}
+export type PeerContext = PeerContextOf<Peer>;
 
 const keepalive = new Uint8Array(0);
 
@@ -42,6 +33,10 @@ export class Peer {
   readonly id: number;
   readonly publicKey: PublicKey;
   readonly activity: Activity;
+  /** When the last handshake was completed, in ms of the wall clock. */
+  lastHandshakeAt: Milliseconds | undefined;
+  /** To be changed by `setPersistentKeepalive`. */
+  persistentKeepaliveMs: Milliseconds | undefined;
   readonly #context: PeerContext;
   readonly #timers: Timers;
   /** Made with the first handshake: of ten thousand peers most may never come. */
@@ -50,10 +45,8 @@ export class Peer {
   readonly #keyring = new Keyring();
   readonly #activityIsShared: boolean;
   #endpoint: Endpoint | undefined;
-  #persistentKeepaliveMs: Milliseconds | undefined;
   #staged: Uint8Array[] = [];
   #handshakeSentAt: Milliseconds = Number.NEGATIVE_INFINITY;
-  #lastHandshakeAt: Milliseconds | undefined;
 
   constructor(context: PeerContext, activity: Activity, options: PeerOptions) {
     this.#context = context;
@@ -64,7 +57,7 @@ export class Peer {
     this.#timers = new Timers(activity);
     if (options.presharedKey !== undefined) this.setPresharedKey(options.presharedKey);
     this.#endpoint = options.endpoint;
-    this.#persistentKeepaliveMs = options.persistentKeepaliveMs;
+    this.persistentKeepaliveMs = options.persistentKeepaliveMs;
     this.#armPersistentKeepalive();
   }
 
@@ -74,15 +67,6 @@ export class Peer {
 
   get presharedKey(): PresharedKey {
     return this.#presharedKey;
-  }
-
-  get persistentKeepaliveMs(): Milliseconds | undefined {
-    return this.#persistentKeepaliveMs;
-  }
-
-  /** When the last handshake was completed, in ms of the wall clock. */
-  get lastHandshakeAt(): Milliseconds | undefined {
-    return this.#lastHandshakeAt;
   }
 
   /** How many initiations went out since a handshake was last completed, or the interface came up. */
@@ -124,13 +108,13 @@ export class Peer {
     this.roam(endpoint);
     if (!isElsewhere) return;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
-    if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiate(now, 0);
+    if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiateInTurn(now);
   }
 
   /** Undefined turns it off. Turned on, the first goes out at once (drivers/net/wireguard/netlink.c, set_peer). */
   setPersistentKeepalive(now: Milliseconds, interval: Milliseconds | undefined): void {
-    const turnedOn = this.#persistentKeepaliveMs === undefined && interval !== undefined;
-    this.#persistentKeepaliveMs = interval;
+    const turnedOn = this.persistentKeepaliveMs === undefined && interval !== undefined;
+    this.persistentKeepaliveMs = interval;
     this.#armPersistentKeepalive();
     if (turnedOn) this.#keepalive(now);
   }
@@ -161,7 +145,7 @@ export class Peer {
   /** See `Device.freshen`. */
   freshen(now: Milliseconds): void {
     const { retry } = this.#timers;
-    if (retry === undefined) this.#initiate(now, 0);
+    if (retry === undefined || retry.attempts === notBegun) this.#initiate(now, 0);
     else this.#timers.retry = { dueAt: retry.dueAt, attempts: 0 };
     this.#context.reconsider(this);
   }
@@ -170,7 +154,7 @@ export class Peer {
   shakeHands(now: Milliseconds, interval: Milliseconds): boolean {
     if (now < this.#handshakeSentAt + interval) return false;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
-    this.#initiate(now, 0);
+    this.#initiateInTurn(now);
     return true;
   }
 
@@ -277,7 +261,7 @@ export class Peer {
         this.activity.unansweredSince = 0;
         this.#timers.silenceJitter = this.#jitter();
         this.forgetLocalAddress(); // in case it is to blame, as the kernel does (timers.c, wg_expired_new_handshake)
-        this.freshen(now);
+        this.#freshenInTurn(now);
         break;
       case "passive-keepalive":
         this.activity.unacknowledgedSince = 0;
@@ -295,9 +279,10 @@ export class Peer {
 
   #retry(now: Milliseconds): void {
     const attempts = this.#timers.retry?.attempts ?? 0;
+    if (attempts <= MaxTimerHandshakes && !this.#context.admit(this)) return; // it remains due
     this.#timers.retry = undefined;
     if (attempts <= MaxTimerHandshakes) {
-      this.forgetLocalAddress();
+      if (attempts !== notBegun) this.forgetLocalAddress();
       this.#initiate(now, attempts + 1);
       return;
     }
@@ -306,6 +291,22 @@ export class Peer {
     this.activity.unacknowledgedSince = 0;
     if (this.#timers.erasureAt === undefined) this.#timers.scheduleErasure(now);
     this.#context.emit({ kind: "handshake-failed", peer: this, discarded });
+  }
+
+  /** As `freshen`, where no packet waits for it. */
+  #freshenInTurn(now: Milliseconds): void {
+    const { retry } = this.#timers;
+    if (retry === undefined) this.#initiateInTurn(now);
+    else if (retry.attempts !== notBegun) this.freshen(now);
+  }
+
+  /** Sends an initiation now, or, where many ask at once, when its turn has come. */
+  #initiateInTurn(now: Milliseconds): void {
+    const { identity, isRunning } = this.#context;
+    if (!isRunning || identity === undefined || this.#endpoint === undefined) return;
+    this.#context.reconsider(this);
+    if (this.#context.admit(this)) this.#initiate(now, 0);
+    else this.#timers.retry = { dueAt: now, attempts: notBegun };
   }
 
   /** Sends an initiation, or, where the last handshake message went out less than `RekeyTimeout` ago, sees to it later. */
@@ -350,7 +351,7 @@ export class Peer {
 
   #completed(): void {
     this.#timers.retry = undefined;
-    this.#lastHandshakeAt = this.#context.wallClock();
+    this.lastHandshakeAt = this.#context.wallClock();
     this.#timers.unanswered = 0;
     this.#context.emit({ kind: "handshake-completed", peer: this });
     this.#context.reconsider(this);
@@ -375,7 +376,7 @@ export class Peer {
 
   #keepalive(now: Milliseconds): void {
     if (this.current?.canSend(now)) this.#context.emit({ kind: "seal", peer: this, packet: keepalive });
-    else this.freshen(now);
+    else this.#freshenInTurn(now);
   }
 
   #eraseKeys(): void {
@@ -389,7 +390,7 @@ export class Peer {
   /** There is no sense in keeping a way open that is not known, or that nobody can take. */
   #armPersistentKeepalive(): void {
     const isUsable = this.#endpoint !== undefined && this.#context.isRunning;
-    this.#timers.persistentKeepaliveMs = isUsable ? this.#persistentKeepaliveMs : undefined;
+    this.#timers.persistentKeepaliveMs = isUsable ? this.persistentKeepaliveMs : undefined;
     this.#context.reconsider(this);
   }
 

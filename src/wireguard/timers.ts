@@ -18,6 +18,8 @@ import { KeepaliveTimeout, type Milliseconds, RejectAfterTime, RekeyTimeout } fr
 export const timers = ["erasure", "retry", "silence", "passive-keepalive", "persistent-keepalive"] as const;
 export type Timer = (typeof timers)[number];
 
+/** Stands for the attempts of a handshake that has yet to have its turn. */
+export const notBegun = -1;
 const never = Number.POSITIVE_INFINITY;
 
 export class Timers {
