@@ -7,10 +7,12 @@ import type { PeerDescription, TunnelDescription } from "../api/control-client.t
 import type { OwnStatus } from "../api/control-socket.ts";
 import { VpnError } from "../base/errors.ts";
 import { formatAge, formatSize } from "./quantities.ts";
+import type { Footprint } from "./tunnel-footprint.ts";
 
 interface Shown {
   readonly description: TunnelDescription;
   readonly own: OwnStatus | undefined;
+  readonly footprint?: Footprint | undefined;
 }
 
 /** Declares the command; what it needs is loaded when it runs. */
@@ -25,20 +27,25 @@ export function showCommand(program: Command): void {
 
 async function show(name: string | undefined, options: { readonly json?: boolean }): Promise<void> {
   const { describeTunnel, listControlSockets, ownStatusOf } = await import("../api/control-client.ts");
+  const { complaintOf, footprintOf, leftBehind } = await import("./tunnel-footprint.ts");
   const shown: Shown[] = [];
-  for (const found of name === undefined ? listControlSockets() : [name]) {
+  for (const found of name === undefined ? new Set([...listControlSockets(), ...leftBehind()]) : [name]) {
     try {
-      shown.push({ description: await describeTunnel(found), own: await ownStatusOf(found) });
+      const description = await describeTunnel(found);
+      const own = await ownStatusOf(found);
+      shown.push({ description, own, footprint: own && footprintOf(found, own.pid) });
     } catch (error) {
-      if (name !== undefined || !(error instanceof VpnError)) throw error;
-      console.error(`warren: ${error.line}`);
+      if (!(error instanceof VpnError)) throw error;
+      const complaint = complaintOf(found) ?? error;
+      if (name !== undefined) throw complaint;
+      console.error(`warren: ${complaint.line}`);
     }
   }
   if (options.json === true) console.log(JSON.stringify(shown.map(toJson), null, 2));
   else if (shown.length > 0) console.log(shown.map((tunnel) => toText(tunnel, Date.now())).join("\n\n"));
 }
 
-function toJson({ description, own }: Shown): object {
+function toJson({ description, own, footprint }: Shown): object {
   const { name, publicKey, listenPort, mark, peers } = description;
   return {
     name,
@@ -51,15 +58,17 @@ function toJson({ description, own }: Shown): object {
       endpoint: endpoint ?? null,
       latestHandshakeAt: latestHandshakeAt === undefined ? null : new Date(latestHandshakeAt).toISOString(),
     })),
-    warren:
-      own === undefined
-        ? null
-        : { pid: own.pid, mtu: own.mtu, cipher: own.aead ?? null, drops: own.drops, offloads: own.offloads },
+    warren: own === undefined ? null : ownJson(own, footprint),
   };
 }
 
+function ownJson({ pid, mtu, aead, drops, offloads }: OwnStatus, footprint: Footprint | undefined): object {
+  const { killSwitch = null, dns = null, forwards = false } = footprint ?? {};
+  return { pid, mtu, cipher: aead ?? null, drops, offloads, killSwitch, dns, forwards };
+}
+
 /** `nowMs` since 1970. */
-export function toText({ description, own }: Shown, nowMs: number): string {
+export function toText({ description, own, footprint }: Shown, nowMs: number): string {
   const { publicKey, listenPort, mark } = description;
   const drops = Object.entries(own?.drops ?? {}).map(([reason, count]) => `${count} ${reason}`);
   const interfaceLines = table([
@@ -71,6 +80,9 @@ export function toText({ description, own }: Shown, nowMs: number): string {
     ["cipher", own?.aead],
     ["offloads", own === undefined ? undefined : offloads(own)],
     ["dropped", own === undefined ? undefined : drops.join(", ") || "nothing"],
+    ["kill switch", killSwitchText(footprint)],
+    ["dns", footprint?.dns === undefined ? undefined : `through the tunnel (${footprint.dns})`],
+    ["forwarding", footprint?.forwards === true ? "what peers send, behind this machine's addresses" : undefined],
   ]);
   // The one heard of last comes first, as with wg.
   const peers = [...description.peers].sort((a, b) => (b.latestHandshakeAt ?? 0) - (a.latestHandshakeAt ?? 0));
@@ -95,6 +107,11 @@ function peerRows(peer: PeerDescription, unanswered: number, nowMs: number): Row
     ["transfer", receivedBytes + sentBytes === 0 ? undefined : transfer],
     ["persistent keepalive", seconds === 0 ? undefined : `every ${seconds} second${seconds === 1 ? "" : "s"}`],
   ];
+}
+
+function killSwitchText(footprint: Footprint | undefined): string | undefined {
+  if (footprint?.killSwitch === undefined) return undefined;
+  return footprint.killSwitch === "lan" ? "on, but for the local network" : "on";
 }
 
 /** As wg says it, and what a peer leaves unanswered: after a handshake one initiation may be on its way. */

@@ -11,6 +11,11 @@ import { Journal } from "./journal.ts";
 
 const parameters = { 4: "net/ipv4/ip_forward", 6: "net/ipv6/conf/all/forwarding" } as const;
 
+/** What the table is called in which a tunnel's forwarding is. */
+export function forwardingTable(tunnel: string): string {
+  return `warren-${tunnel}`;
+}
+
 export class Forwarding implements Disposable {
   readonly #undo: DisposableStack;
 
@@ -27,7 +32,7 @@ export class Forwarding implements Disposable {
     using undo = new DisposableStack();
     const notes = journal ?? undo.use(Journal.open(tunnel));
     const layout = gatewayTable(
-      `warren-${tunnel}`,
+      forwardingTable(tunnel),
       tunnel,
       addresses.map((address) => address.network),
     );

@@ -10,7 +10,7 @@
  *
  * A kill switch is found by its table's name as well, since without the journal nobody else could open it.
  */
-import { fdatasyncSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { fdatasyncSync, globSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { VpnError } from "../base/errors.ts";
 import { bootId, networkNamespaceId, pidNamespaceId } from "../os/boot.ts";
@@ -29,6 +29,13 @@ export type JournalState =
   | { readonly kind: "live"; readonly owner: JournalOwner }
   /** Nobody's: the journal is ours now, with all that is left to undo. */
   | { readonly kind: "dead"; readonly owner: JournalOwner; readonly journal: Journal };
+
+export interface Glance {
+  /** Whether a process holds the tunnel, or undoes it. */
+  readonly isLive: boolean;
+  readonly owner: JournalOwner | undefined;
+  readonly deeds: readonly Deed[];
+}
 
 export interface JournalOptions {
   readonly file?: string | undefined;
@@ -220,6 +227,25 @@ export class Journal implements Disposable {
   /** How often a tunnel has read its configuration again, and how the last time went. */
   static reloads(tunnel: string, folders: StateFolders = stateFolders()): readonly ReloadOutcome[] {
     return readJournal(pathOf(tunnel, folders))?.reloads ?? [];
+  }
+
+  /** The tunnels of this network namespace that have a journal, live or not, sorted. */
+  static names(folders: StateFolders = stateFolders()): string[] {
+    const found = globSync("*.journal", { cwd: folderOf(folders) });
+    return found.map((file) => file.slice(0, -".journal".length)).sort();
+  }
+
+  /** What is noted of a tunnel and not undone, for those who only want to know; nothing changes. */
+  static glance(tunnel: string, folders: StateFolders = stateFolders()): Glance | undefined {
+    const path = pathOf(tunnel, folders);
+    if (readJournal(path) === undefined) return undefined;
+    return exclusively(folders, () => {
+      const content = readJournal(path);
+      if (content === undefined) return undefined;
+      using lock = FileLock.tryAcquire(path);
+      const entries = content.owner?.boot === bootId() ? content.entries : [];
+      return { isLive: lock === undefined, owner: content.owner, deeds: entries.map(({ deed }) => deed) };
+    });
   }
 
   /** Ends the journal: what is left in it waits for `warren down`; an empty one is removed. */
