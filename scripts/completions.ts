@@ -6,9 +6,16 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { type Argument, Command, type Option } from "commander";
 import { commands } from "../src/cli/commands.ts";
+import { breakableParts } from "../src/lab/stage-list.ts";
 
-/** What a word may be besides those that are known: a configuration's name or file, a live interface, a file. */
-type Kind = "config" | "interface" | "file" | "choice" | "other";
+/**
+ * What a word may be besides those that are known: a configuration's name or file, one that is up, a live interface, a
+ * file.
+ */
+type Kind = "config" | "running" | "interface" | "file" | "choice" | "other";
+
+/** Commands whose configuration is one that is up. */
+const forRunning: readonly string[] = ["down", "reload"];
 
 interface Word {
   readonly kind: Kind;
@@ -55,7 +62,7 @@ export function declaredProgram(): Command {
   return program;
 }
 
-function read(command: Command, path: string): Node {
+function read(command: Command, path: string, siblings: readonly Command[] = []): Node {
   const help = command.createHelp();
   const [argument] = command.registeredArguments;
   return {
@@ -66,13 +73,24 @@ function read(command: Command, path: string): Node {
       description: option.description,
       value: option.required || option.optional ? wordOf(option, placeholder(option)) : undefined,
     })),
-    children: help.visibleCommands(command).map((child) => read(child, `${path} ${child.name()}`.trim())),
-    argument: argument && wordOf(argument, argument.name()),
+    children: help
+      .visibleCommands(command)
+      .map((child) => read(child, `${path} ${child.name()}`.trim(), command.commands)),
+    argument: argument && argumentOf(command, argument, siblings),
   };
+}
+
+/** `help` takes the name of a command beside it. */
+function argumentOf(command: Command, argument: Argument, siblings: readonly Command[]): Word {
+  const word = wordOf(argument, argument.name());
+  if (word.kind === "config" && forRunning.includes(command.name())) return { ...word, kind: "running" };
+  if (command.name() !== "help") return word;
+  return { ...word, kind: "choice", choices: siblings.map((one) => one.name()) };
 }
 
 function wordOf({ argChoices }: Option | Argument, name: string): Word {
   const kinds: readonly Kind[] = ["config", "interface", "file"];
+  if (name === "part") return { kind: "choice", choices: breakableParts, name };
   const kind = argChoices === undefined ? (kinds.find((known) => known === name) ?? "other") : "choice";
   return { kind, choices: argChoices ?? [], name };
 }
@@ -92,6 +110,7 @@ function bash(root: Node): string {
   const offer = ({ kind, choices }: Word) =>
     ({
       config: "_warren_configs",
+      running: "_warren_running",
       interface: "_warren_interfaces",
       file: "_warren_files",
       choice: `_warren_words "${choices.join(" ")}"`,
@@ -107,8 +126,10 @@ function bash(root: Node): string {
   const paths = nodes.slice(1).map(({ path }) => `"${path}"`);
   const cases = nodes.map(({ path, flags, children, argument }) => {
     const words = [...children.map((child) => child.path.split(" ").at(-1)), ...flags.flatMap(({ names }) => names)];
-    const rest = argument === undefined ? "" : `; ${offer(argument)}`;
-    return `    "${path}") _warren_words "${words.join(" ")}"${rest} ;;`;
+    if (argument === undefined || argument.kind === "other")
+      return `    "${path}") _warren_words "${words.join(" ")}" ;;`;
+    // Options are offered to who begins one: what there is to name comes first.
+    return `    "${path}") case "$current" in -*) _warren_words "${words.join(" ")}" ;; *) ${offer(argument)} ;; esac ;;`;
   });
   return `${header("bash")}
 _warren_words() {
@@ -132,15 +153,29 @@ _warren_names() {
   _warren_words "$names"
 }
 
+_warren_conf_files() {
+  local word
+  compopt -o filenames 2>/dev/null
+  while read -r word; do COMPREPLY+=("$word"); done < <(
+    compgen -f -X "!*.conf" -- "\${COMP_WORDS[COMP_CWORD]}"
+    compgen -d -- "\${COMP_WORDS[COMP_CWORD]}"
+  )
+}
+
 _warren_configs() {
   _warren_names /etc/wireguard/*.conf /etc/warren/*.conf
-  _warren_files
+  _warren_conf_files
+}
+
+_warren_running() {
+  _warren_interfaces
+  _warren_conf_files
 }
 
 _warren_interfaces() { _warren_names /var/run/wireguard/*.sock; }
 
 _warren() {
-  local path="" longer word previous=\${COMP_WORDS[COMP_CWORD - 1]}
+  local path="" longer word previous=\${COMP_WORDS[COMP_CWORD - 1]} current=\${COMP_WORDS[COMP_CWORD]}
   COMPREPLY=()
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     longer="\${path:+$path }$word"
@@ -171,6 +206,7 @@ function zsh(root: Node): string {
   const offer = ({ kind, choices, name }: Word) =>
     ({
       config: `${name}:_warren_configs`,
+      running: `${name}:_warren_running`,
       interface: `${name}:_warren_interfaces`,
       file: `${name}:_files`,
       choice: `${name}:(${choices.join(" ")})`,
@@ -207,7 +243,12 @@ ${calls.join("\n")}
 ${header("zsh")}
 _warren_configs() {
   local -a names=(/etc/wireguard/*.conf(N:t:r) /etc/warren/*.conf(N:t:r))
-  _alternative 'names:configuration:compadd -a names' 'files:file:_files'
+  _alternative 'names:configuration:compadd -a names' 'files:file:_files -g "*.conf(-.)"'
+}
+
+_warren_running() {
+  local -a names=(/var/run/wireguard/*.sock(N:t:r))
+  _alternative 'names:tunnel:compadd -a names' 'files:file:_files -g "*.conf(-.)"'
 }
 
 _warren_interfaces() {
@@ -233,7 +274,8 @@ function fish(root: Node): string {
   const quote = (text: string) => `'${text.replaceAll(/['\\]/g, "\\$&")}'`;
   const offer = ({ kind, choices }: Word) =>
     ({
-      config: "-F -a '(__warren_configs)'",
+      config: "-f -a '(__warren_configs)(__fish_complete_suffix .conf)'",
+      running: "-f -a '(__warren_interfaces)(__fish_complete_suffix .conf)'",
       interface: "-f -a '(__warren_interfaces)'",
       file: "-F",
       choice: `-f -a ${quote(choices.join(" "))}`,

@@ -21,15 +21,29 @@ _warren_names() {
   _warren_words "$names"
 }
 
+_warren_conf_files() {
+  local word
+  compopt -o filenames 2>/dev/null
+  while read -r word; do COMPREPLY+=("$word"); done < <(
+    compgen -f -X "!*.conf" -- "${COMP_WORDS[COMP_CWORD]}"
+    compgen -d -- "${COMP_WORDS[COMP_CWORD]}"
+  )
+}
+
 _warren_configs() {
   _warren_names /etc/wireguard/*.conf /etc/warren/*.conf
-  _warren_files
+  _warren_conf_files
+}
+
+_warren_running() {
+  _warren_interfaces
+  _warren_conf_files
 }
 
 _warren_interfaces() { _warren_names /var/run/wireguard/*.sock; }
 
 _warren() {
-  local path="" longer word previous=${COMP_WORDS[COMP_CWORD - 1]}
+  local path="" longer word previous=${COMP_WORDS[COMP_CWORD - 1]} current=${COMP_WORDS[COMP_CWORD]}
   COMPREPLY=()
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     longer="${path:+$path }$word"
@@ -39,7 +53,7 @@ _warren() {
   done
   case "$path $previous" in
     "lab --stage") _warren_words "wireguard tun prefix classic framing xor noise replay mtu"; return ;;
-    "lab --break") :; return ;;
+    "lab --break") _warren_words "nat route key dns forward checksum"; return ;;
     "up --name") :; return ;;
     "trace --pcap") _warren_files; return ;;
     "trace --count") :; return ;;
@@ -64,21 +78,21 @@ _warren() {
   case "$path" in
     "") _warren_words "lab up down reload show trace relay classic genkey genpsk pubkey doctor help -V --version --verbose -h --help" ;;
     "lab") _warren_words "--stage --json --trace --shell --break -h --help" ;;
-    "up") _warren_words "-f --foreground --forward --kill-switch --kill-switch-lan --name --json -h --help"; _warren_configs ;;
-    "down") _warren_words "-h --help"; _warren_configs ;;
-    "reload") _warren_words "-h --help"; _warren_configs ;;
-    "show") _warren_words "--json -h --help"; _warren_interfaces ;;
-    "trace") _warren_words "--pcap --force --count --json -h --help"; _warren_interfaces ;;
-    "relay") _warren_words "--cert --key --web-page --ca --server-name --insecure-accept-any-certificate --path-file --mark --max-connections --max-per-source --max-apps --idle --json -h --help"; : ;;
+    "up") case "$current" in -*) _warren_words "-f --foreground --forward --kill-switch --kill-switch-lan --name --json -h --help" ;; *) _warren_configs ;; esac ;;
+    "down") case "$current" in -*) _warren_words "-h --help" ;; *) _warren_running ;; esac ;;
+    "reload") case "$current" in -*) _warren_words "-h --help" ;; *) _warren_running ;; esac ;;
+    "show") case "$current" in -*) _warren_words "--json -h --help" ;; *) _warren_interfaces ;; esac ;;
+    "trace") case "$current" in -*) _warren_words "--pcap --force --count --json -h --help" ;; *) _warren_interfaces ;; esac ;;
+    "relay") _warren_words "--cert --key --web-page --ca --server-name --insecure-accept-any-certificate --path-file --mark --max-connections --max-per-source --max-apps --idle --json -h --help" ;;
     "classic") _warren_words "server client help -h --help" ;;
     "classic server") _warren_words "--tun --address --verbose --listen --nat --i-know-this-is-not-encryption -h --help" ;;
-    "classic client") _warren_words "--tun --address --verbose --route -h --help"; : ;;
-    "classic help") _warren_words ""; : ;;
+    "classic client") _warren_words "--tun --address --verbose --route -h --help" ;;
+    "classic help") case "$current" in -*) _warren_words "" ;; *) _warren_words "server client" ;; esac ;;
     "genkey") _warren_words "-h --help" ;;
     "genpsk") _warren_words "-h --help" ;;
     "pubkey") _warren_words "-h --help" ;;
     "doctor") _warren_words "-h --help" ;;
-    "help") _warren_words ""; : ;;
+    "help") case "$current" in -*) _warren_words "" ;; *) _warren_words "lab up down reload show trace relay classic genkey genpsk pubkey doctor" ;; esac ;;
   esac
 }
 

@@ -6,7 +6,7 @@ import { type Command, Option } from "commander";
 import { VpnError } from "../base/errors.ts";
 import type { StepRecord } from "../lab/record.ts";
 import type { Stage } from "../lab/stage.ts";
-import { loadStage, stageNames } from "../lab/stage-list.ts";
+import { describeStages, loadStage, stageNames } from "../lab/stage-list.ts";
 import type { Mode } from "../lab/workbench.ts";
 
 interface LabCommandOptions {
@@ -30,6 +30,7 @@ export function labCommand(program: Command): void {
     .addOption(new Option("--shell", "be on the client, in a shell, while the VPN is up").conflicts("trace"))
     .option("--break <part>", "damage one thing: the lab must then fail, and say where")
     .addOption(new Option("--inside <pid>").hideHelp())
+    .addHelpText("after", `\nStages, and the parts of each that can be broken:\n${indented(describeStages())}`)
     .action(lab);
 }
 
@@ -68,6 +69,10 @@ async function inside(outer: number, warren: readonly string[], options: LabComm
     "lab-step-failed",
     `the lab's step ${failed.name} failed: expected ${failed.expected}, but ${failed.seen}`,
   );
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  ${line}`).join("\n");
 }
 
 function modeOf({ trace = false, shell = false }: LabCommandOptions): Mode {

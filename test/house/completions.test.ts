@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -48,13 +50,23 @@ function offers(bash: string, ...words: string[]): string[] {
 test("bash offers what may follow", (t) => {
   const bash = requireProgram(t, "bash", "bash");
   if (bash === undefined) return;
+  const folder = mkdtempSync(join(tmpdir(), "warren-completions-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const name of ["office.conf", "other.txt"]) writeFileSync(join(folder, name), "");
+  mkdirSync(join(folder, "old"));
   assert.deepEqual(offers(bash, "re"), ["reload", "relay"]);
   assert.deepEqual(offers(bash, "up", "--kill"), ["--kill-switch", "--kill-switch-lan"]);
   assert.deepEqual(offers(bash, "up", "--json", "--kill"), ["--kill-switch", "--kill-switch-lan"]);
   assert.deepEqual(offers(bash, "--verbose", "genk"), ["genkey"]);
   assert.deepEqual(offers(bash, "classic", "cl"), ["client"]);
   assert.deepEqual(offers(bash, "lab", "--stage", "wire"), ["wireguard"]);
-  assert.deepEqual(offers(bash, "up", "nul"), ["null"], "a file where a configuration is asked for");
+  assert.deepEqual(offers(bash, "lab", "--break", "ch"), ["checksum"]);
+  assert.deepEqual(offers(bash, "help", "re"), ["reload", "relay"]);
+  assert.deepEqual(offers(bash, "classic", "help", "cl"), ["client"]);
+  for (const command of ["up", "down", "reload"]) {
+    assert.deepEqual(offers(bash, command, `${folder}/o`), [`${folder}/office.conf`, `${folder}/old`], command);
+  }
+  assert.deepEqual(offers(bash, "up", "nul"), [], "no file but a configuration");
   assert.deepEqual(offers(bash, "trace", "--pcap", "nul"), ["null"], "a file where a value is one");
   assert.deepEqual(offers(bash, "genkey", "nul"), []);
 });

@@ -36,7 +36,7 @@ const [destination] = address.dns;
 
 export const classicStage: Stage = defineStage<ClassicSteps & TraceSteps & ShellSteps>({
   name: "classic",
-  description: "warren classic, the naive VPN put right, XOR over TCP, between the same hosts",
+  description: "The naive VPN put right, which is warren classic, between the same hosts",
   drawing: classicDrawing,
   topology,
   breakages: ["nat", "route"],

@@ -26,7 +26,7 @@ const shown = { streamBytes: 24, counts: 4, trials: 2, packets: 6 } as const;
 
 export const xorStage: Stage = defineStage<XorSteps>({
   name: "xor",
-  description: "warren classic, and somebody on the way who reads what is in it",
+  description: "A session of warren classic, and somebody on the way who reads what is in it",
   drawing: classicDrawing,
   topology,
   accounts: xorAccounts,

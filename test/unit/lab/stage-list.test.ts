@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { loadStage, stageNames } from "../../../src/lab/stage-list.ts";
+import { breakableParts, describeStages, loadStage, stageNames } from "../../../src/lab/stage-list.ts";
 
 const documentation = readFileSync(new URL("../../../docs/lab.md", import.meta.url), "utf8");
 
@@ -25,6 +25,19 @@ test("every stage is called what the list calls it, and documented with all of i
       );
     for (const breakage of breakages) assert(part.includes(`\`${breakage}\``), `and --break ${breakage}`);
   }
+});
+
+test("the list says what can be broken as the stages themselves do", async () => {
+  const lines = describeStages();
+  const all = new Set<string>();
+  for (const name of stageNames) {
+    const { breakages } = await loadStage(name);
+    const at = lines.findIndex((line) => line.startsWith(`${name} `));
+    const [, parts = ""] = lines[at + 1]?.match(/^ +--break (.*)$/) ?? [];
+    assert.equal(parts, breakages.join(", "), name);
+    for (const part of breakages) all.add(part);
+  }
+  assert.deepEqual([...breakableParts].sort(), [...all].sort());
 });
 
 test("a name that no stage has is refused, one of Object's own too", () => {
