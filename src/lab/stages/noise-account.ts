@@ -61,10 +61,10 @@ export const noiseAccounts: StagePlan<NoiseSteps>["accounts"] = {
   transcript: ({ rows }) => ({
     summary: "what both sides hash, in order, and the secrets they mix into the chaining key",
     evidence: [
-      `${"said".padEnd(36)}${"bytes".padStart(5)}  ${"hash of all so far".padEnd(20)}  chaining key`,
+      `${"said".padEnd(36)}${"bytes".padStart(5)}  ${"hash of all so far".padEnd(20)}  chaining key, which is not shown`,
       ...rows.map(
-        ({ what, bytes, hash, secrets }) =>
-          `${what.padEnd(36)}${String(bytes).padStart(5)}  ${hash.slice(0, 16)} …    <redacted>${secrets === "" ? "" : `, after ${secrets}`}`,
+        ({ what, bytes, hash, secrets }, i) =>
+          `${what.padEnd(36)}${String(bytes).padStart(5)}  ${hash.slice(0, 16)} …    ${secrets !== "" ? `mixed with ${secrets}` : i === 0 ? "the hash of the Noise protocol's name" : "as before"}`,
       ),
     ],
   }),

@@ -35,7 +35,7 @@ export const noiseStage: Stage = defineStage<NoiseSteps>({
 
 /** What goes into the transcript, in order (whitepaper §5.4.2, §5.4.3), and the secrets mixed into the chaining key. */
 const transcriptParts: readonly (readonly [what: string, secrets: string])[] = [
-  ["the protocol's name", ""],
+  ["the protocol's identifier", ""],
   ["the server's public key", ""],
   ["the client's ephemeral key", ""],
   ["the client's public key, sealed", "e, es"],
