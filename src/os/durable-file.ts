@@ -34,8 +34,8 @@ export interface FileRights {
 
 /**
  * Replaces a file's content. Where the file is a mount point, as /etc/resolv.conf is in containers, or alone in its folder
- * to be writable, as under systemd's ProtectSystem=, it cannot be renamed over, and is written in place. Throws what the
- * system refuses, a full disk's ENOSPC among it; then the former content is there still.
+ * to be writable, as under systemd's ProtectSystem=, it cannot be renamed over, and is written in place. Throws a
+ * `VpnError` that names the file where it cannot be written, as on a full disk; then the former content is there still.
  */
 export function replaceFile(path: string, content: string | Uint8Array, rights: FileRights): void {
   const bytes = Buffer.from(content);
@@ -43,17 +43,24 @@ export function replaceFile(path: string, content: string | Uint8Array, rights: 
     writeBeside(path, bytes, rights);
   } catch (error) {
     const isFile = lstatSync(path, { throwIfNoEntry: false })?.isFile() === true; // what a link leads to is not ours
-    if (!isFile || !unmovable.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    if (!isFile || !unmovable.includes((error as NodeJS.ErrnoException).code ?? "")) throw unwritable(path, error);
     overwriteFile(path, bytes);
   }
 }
 
 /**
- * Writes over a file that is there, which needs no room but for what is longer than before. Throws what the system
- * refuses, with the former content put back; a power cut may leave something between the two.
+ * Writes over a file that is there, which needs no room but for what is longer than before. Throws a `VpnError` where it
+ * cannot be written, with the former content put back; a power cut may leave something between the two.
  */
 export function overwriteFile(path: string, content: string | Uint8Array): void {
-  const bytes = Buffer.from(content);
+  try {
+    writeOver(path, Buffer.from(content));
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+function writeOver(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, O_RDWR | O_NOFOLLOW);
   try {
     const former = readFileSync(fd);
@@ -70,6 +77,17 @@ export function overwriteFile(path: string, content: string | Uint8Array): void 
   } finally {
     closeSync(fd);
   }
+}
+
+function unwritable(path: string, cause: unknown): unknown {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === undefined || cause instanceof VpnError) return cause;
+  const remedy = code === "ENOSPC" || code === "EDQUOT" ? { remedy: "make room there" } : {};
+  const isForbidden = code === "EACCES" || code === "EPERM";
+  return new VpnError(isForbidden ? "not-permitted" : "not-available", `cannot write ${path} (${code})`, {
+    ...remedy,
+    cause,
+  });
 }
 
 /**

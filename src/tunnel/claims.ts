@@ -149,7 +149,8 @@ function shorten(path: string, content: string, rights: { readonly mode: number 
   try {
     replaceFile(path, content, rights);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    const { cause } = error as Error;
+    if ((cause as NodeJS.ErrnoException | undefined)?.code !== "ENOSPC") throw error;
     overwriteFile(path, content);
   }
 }

@@ -8,6 +8,7 @@
  *     /run/warren/net-1/wg0.journal      what was done for wg0 in that network namespace; locked while wg0 is alive
  *     /var/lib/warren/files.json         files, as the first names
  */
+import { lstatSync } from "node:fs";
 import { join } from "node:path";
 import { VpnError } from "../base/errors.ts";
 import { makePrivateFolder } from "../os/durable-file.ts";
@@ -28,7 +29,11 @@ export function stateFolders(environment: NodeJS.ProcessEnv = process.env): Stat
 /** Runs a short action while no other process of this machine runs one. */
 export function exclusively<T>({ run }: Pick<StateFolders, "run">, action: () => T): T {
   openFolder(run);
-  using _lock = FileLock.acquire(join(run, "lock"));
+  const path = join(run, "lock");
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+    throw new VpnError("not-available", `${path} is no file`, { remedy: "remove it: warren has not made it" });
+  }
+  using _lock = FileLock.acquire(path);
   return action();
 }
 

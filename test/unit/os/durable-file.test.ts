@@ -16,7 +16,7 @@ test("a full disk keeps the former content, and leaves nothing beside it", (t) =
   replaceFile(path, former, rights);
   for (const pagesLeft of [0, 1, 2]) {
     fillDisk(folder, pagesLeft);
-    assert.throws(() => replaceFile(path, former.replaceAll("was", "is!"), rights), { code: "ENOSPC" });
+    assert.throws(() => replaceFile(path, former.replaceAll("was", "is!"), rights), /cannot write .* \(ENOSPC\)/);
     assert.equal(readFileSync(path, "utf8"), former);
     assert.deepEqual(readdirSync(folder).sort(), ["fill", "wg0.conf"]);
   }
@@ -32,7 +32,7 @@ test("a mount point whose disk is full is written in place where there is room, 
   execFileSync("mount", ["--bind", source, path]);
   fillDisk(folder, 0);
   const longer = "nameserver 10.8.0.2 # longer by more than a page\n".repeat(200);
-  assert.throws(() => replaceFile(path, longer, rights), { code: "ENOSPC" });
+  assert.throws(() => replaceFile(path, longer, rights), /cannot write .* \(ENOSPC\)/);
   assert.equal(readFileSync(path, "utf8"), former);
   for (const content of ["short\n", "a little longer\n", ""]) {
     replaceFile(path, content, rights);

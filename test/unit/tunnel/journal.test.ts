@@ -247,7 +247,12 @@ test("what lies in a journal's place is left alone, and named", (t) => {
     other.undo();
     rmSync(file, { recursive: true });
   }
+  const lock = join(folders.run, "lock");
+  rmSync(lock);
+  symlinkSync(precious, lock);
+  assert.throws(() => Journal.find("wg0", folders), new RegExp(`VpnError: ${lock} is no file`));
   assert.equal(readFileSync(precious, "utf8"), "precious\n");
+  rmSync(lock);
 });
 
 test("a kill switch that no process holds is found without a journal", (t) => {
