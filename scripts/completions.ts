@@ -274,8 +274,8 @@ function fish(root: Node): string {
   const quote = (text: string) => `'${text.replaceAll(/['\\]/g, "\\$&")}'`;
   const offer = ({ kind, choices }: Word) =>
     ({
-      config: "-f -a '(__warren_configs)(__fish_complete_suffix .conf)'",
-      running: "-f -a '(__warren_interfaces)(__fish_complete_suffix .conf)'",
+      config: "-f -a '(__warren_configs) (__warren_conf_files)'",
+      running: "-f -a '(__warren_interfaces) (__warren_conf_files)'",
       interface: "-f -a '(__warren_interfaces)'",
       file: "-F",
       choice: `-f -a ${quote(choices.join(" "))}`,
@@ -298,6 +298,13 @@ function fish(root: Node): string {
 function __warren_configs
     set -l files /etc/wireguard/*.conf /etc/warren/*.conf
     string replace -r '.*/(.*)\\.conf$' '$1' -- $files
+end
+
+# The configurations, and the folders on the way to some, that begin with the word so far.
+function __warren_conf_files
+    set -l word (commandline -ct)
+    set -l files $word*.conf $word*/
+    string join \\n -- $files
 end
 
 function __warren_interfaces

@@ -5,6 +5,13 @@ function __warren_configs
     string replace -r '.*/(.*)\.conf$' '$1' -- $files
 end
 
+# The configurations, and the folders on the way to some, that begin with the word so far.
+function __warren_conf_files
+    set -l word (commandline -ct)
+    set -l files $word*.conf $word*/
+    string join \n -- $files
+end
+
 function __warren_interfaces
     set -l files /var/run/wireguard/*.sock
     string replace -r '.*/(.*)\.sock$' '$1' -- $files
@@ -50,11 +57,11 @@ complete -c warren -n '__warren_at \'up\'' -l kill-switch-lan -d 'the same, but 
 complete -c warren -n '__warren_at \'up\'' -l name -r -f -d 'the interface\'s name; otherwise the file\'s without .conf, or wg0, wg1 … for -'
 complete -c warren -n '__warren_at \'up\'' -l json -d 'one JSON object a line: ready, then stopped'
 complete -c warren -n '__warren_at \'up\'' -s h -l help -d 'print this help, or a command\'s'
-complete -c warren -n '__warren_at \'up\'' -f -a '(__warren_configs)(__fish_complete_suffix .conf)'
+complete -c warren -n '__warren_at \'up\'' -f -a '(__warren_configs) (__warren_conf_files)'
 complete -c warren -n '__warren_at \'down\'' -s h -l help -d 'print this help, or a command\'s'
-complete -c warren -n '__warren_at \'down\'' -f -a '(__warren_interfaces)(__fish_complete_suffix .conf)'
+complete -c warren -n '__warren_at \'down\'' -f -a '(__warren_interfaces) (__warren_conf_files)'
 complete -c warren -n '__warren_at \'reload\'' -s h -l help -d 'print this help, or a command\'s'
-complete -c warren -n '__warren_at \'reload\'' -f -a '(__warren_interfaces)(__fish_complete_suffix .conf)'
+complete -c warren -n '__warren_at \'reload\'' -f -a '(__warren_interfaces) (__warren_conf_files)'
 complete -c warren -n '__warren_at \'show\'' -l json -d 'one JSON array'
 complete -c warren -n '__warren_at \'show\'' -s h -l help -d 'print this help, or a command\'s'
 complete -c warren -n '__warren_at \'show\'' -f -a '(__warren_interfaces)'
