@@ -42,7 +42,20 @@ function readVersion(): string {
 /** What commander says of wrong usage, in one line. */
 function usageLine(text: string): string {
   const complaint = text.replace(/^error: /, "").trim();
-  return `warren: ${complaint.replace(/\s*\n\s*/g, " ")} (warren --help tells more)\n`;
+  return `warren: ${complaint.replace(/\s*\n\s*/g, " ")} (${commandIn(process.argv.slice(2))} --help tells more)\n`;
+}
+
+/** The command that the arguments name, as it is typed. */
+function commandIn(words: readonly string[]): string {
+  let command = program;
+  const path = [command.name()];
+  for (const word of words.filter((argument) => !argument.startsWith("-"))) {
+    const next = command.commands.find((child) => child.name() === word);
+    if (next === undefined) break;
+    command = next;
+    path.push(word);
+  }
+  return path.join(" ");
 }
 
 /** Says what went wrong, once, and returns the exit status. */
