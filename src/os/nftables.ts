@@ -50,6 +50,12 @@ export class InstalledTable implements Disposable {
     }
   }
 
+  /** Puts another in its place under the same name, in one transaction: a packet meets one of them. */
+  replace(layout: TableLayout): void {
+    const ownership = this.owned ? "socket" : "nobody";
+    transact(this.#socket, "NFT_MSG_NEWTABLE", this.name, encodeTable(layout, { ownership, replace: true }));
+  }
+
   [Symbol.dispose](): void {
     try {
       remove(this.#socket, this.name);

@@ -62,7 +62,7 @@ export function guardAddresses(
   journal: Journal,
   families: readonly AddressFamily[],
   to: DefaultRoute,
-): Disposable | undefined {
+): InstalledTable | undefined {
   const layout = guardTable(families, to);
   try {
     return journal.record({ kind: "table", name: layout.name }, () => InstalledTable.install(layout));

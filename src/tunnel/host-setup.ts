@@ -6,10 +6,11 @@
 import type { Cidr } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
+import type { InstalledTable } from "../os/nftables.ts";
 import type { Deed } from "./deed.ts";
-import { addDefaultRoute, guardAddresses, isOfDefaultRoute } from "./default-route.ts";
+import { addDefaultRoute, guardAddresses, guardTable, isOfDefaultRoute } from "./default-route.ts";
 import { Forwarding } from "./forwarding.ts";
-import { withoutLinkLocal } from "./interface-setup.ts";
+import { promoteSecondaries, withoutLinkLocal } from "./interface-setup.ts";
 import { Journal } from "./journal.ts";
 import { KillSwitch } from "./kill-switch.ts";
 import { tunnelMtu } from "./path-mtu.ts";
@@ -53,7 +54,7 @@ export class HostSetup implements Disposable {
   #journal: Journal | undefined;
   #current: Required<Pick<HostSettings, "addresses" | "names">> & HostSettings = nothing;
   #plan: RoutePlan = planRoutes({ kind: "off" }, [], []);
-  #guard: Disposable | undefined;
+  #guard: InstalledTable | undefined;
   #forwarding: Forwarding | undefined;
 
   /** Sets the host up in this thread's network namespace. Throws `VpnError`s that name the item, with all undone. */
@@ -116,7 +117,10 @@ export class HostSetup implements Disposable {
     this.#current = { ...next, mtu };
     if (next.killSwitch !== undefined) this.#shut(next, allowedIps);
     if (mtu !== undefined && mtu !== former.mtu) this.#config.links.set(this.#index, { mtu });
-    if (isFirst) withoutLinkLocal(this.#name);
+    if (isFirst) {
+      withoutLinkLocal(this.#name);
+      promoteSecondaries(this.#name);
+    }
     this.#setAddresses(former.addresses, addresses);
     if (isFirst) this.#config.links.set(this.#index, { up: true });
     if (JSON.stringify(next.names) !== JSON.stringify(former.names)) this.#setNames(next.names);
@@ -162,8 +166,14 @@ export class HostSetup implements Disposable {
   }
 
   #setAddresses(former: readonly Cidr[], wanted: readonly Cidr[]): void {
-    for (const gone of without(former, wanted)) this.#config.addresses.remove(this.#index, gone);
-    // Asked anew: with a primary address of IPv4 the kernel removes the others of its subnet, unless told to promote them.
+    this.#addAddresses(wanted); // first: with the last address go all routes
+    const gone = without(former, wanted);
+    for (const address of gone) this.#config.addresses.remove(this.#index, address);
+    // With a primary address of IPv4 the kernel removes the others of its subnet, unless told to promote them.
+    if (gone.length > 0) this.#addAddresses(wanted);
+  }
+
+  #addAddresses(wanted: readonly Cidr[]): void {
     const present = this.#config.addresses.list(this.#index).map(({ address }) => address);
     for (const missing of without(wanted, present)) this.#config.addresses.add(this.#index, missing);
   }
@@ -192,10 +202,14 @@ export class HostSetup implements Disposable {
     const { mark, addresses, plan } = wanted;
     const to = { index: this.#index, name: this.#name, mark, addresses };
     const { mark: formerMark = 0 } = former;
-    const isSame =
-      JSON.stringify([plan.defaults, mark, addresses]) ===
-      JSON.stringify([former.plan.defaults, formerMark, former.addresses]);
-    if (isSame) return;
+    const isSameWay = JSON.stringify([plan.defaults, mark]) === JSON.stringify([former.plan.defaults, formerMark]);
+    if (isSameWay && this.#isLedInside(plan, mark)) {
+      // Nothing may go past the tunnel meanwhile, so the rules and the route stay where they are.
+      if (JSON.stringify(addresses) !== JSON.stringify(former.addresses)) {
+        this.#guard?.replace(guardTable(plan.defaults, to));
+      }
+      return;
+    }
     this.#guard?.[Symbol.dispose]();
     this.#guard = undefined;
     throwAll(this.#journal?.undo(0, (deed) => isOfDefaultRoute(deed, this.#name)) ?? []);
@@ -204,6 +218,13 @@ export class HostSetup implements Disposable {
     if (plan.defaults.length === 0) return;
     for (const family of plan.defaults) addDefaultRoute(this.#notes(), this.#config, family, to);
     this.#guard = guardAddresses(this.#notes(), plan.defaults, to);
+  }
+
+  /** Whether the default routes are there: the kernel takes all routes of an interface away with its last address. */
+  #isLedInside({ defaults }: RoutePlan, mark: number): boolean {
+    if (defaults.length === 0) return true;
+    const ours = this.#config.routes.list({ table: mark }).filter((route) => route.device === this.#index);
+    return defaults.every((family) => ours.some(({ destination }) => destination.family === family));
   }
 
   #setForwarding(isWanted: boolean, former: readonly Cidr[], addresses: readonly Cidr[]): void {

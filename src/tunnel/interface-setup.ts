@@ -50,8 +50,17 @@ export function setUpInterface(setup: InterfaceSetup): void {
  * automatic address would only send solicitations that no peer is there for.
  */
 export function withoutLinkLocal(name: string): void {
+  setIfPossible(`net/ipv6/conf/${name}/addr_gen_mode`, 1); // IN6_ADDR_GEN_MODE_NONE
+}
+
+/** An address of IPv4 can then go without the others of its subnet, and so without the interface's routes. */
+export function promoteSecondaries(name: string): void {
+  setIfPossible(`net/ipv4/conf/${name}/promote_secondaries`, 1);
+}
+
+function setIfPossible(parameter: string, value: number): void {
   try {
-    Sysctl.set(`net/ipv6/conf/${name}/addr_gen_mode`, 1); // IN6_ADDR_GEN_MODE_NONE
+    Sysctl.set(parameter, value);
   } catch (error) {
     const spared: readonly number[] = [Errno.ENOENT, Errno.EROFS, Errno.EACCES]; // no IPv6, or a container's /proc/sys
     if (!(error instanceof SystemError && spared.includes(error.errno))) throw error;

@@ -77,6 +77,36 @@ describe("warren reload", { concurrency: 2, timeout: 240_000 }, () => {
     assert.deepEqual(difference(before, await host.state()), {});
   });
 
+  test("other addresses leave the way through the tunnel as it is all the while", async (t) => {
+    if (!isReady(t)) return;
+    using network = new FullTunnelNetwork();
+    const { host } = network;
+    await network.serve();
+    host.configure("wg0", network.file({}));
+    await host.up("wg0");
+    const before = await host.state();
+    const changes = host.start(["ip", "monitor", "rule", "route"]);
+    await host.machine.run("ip", "route", "add", "10.66.0.0/16", "dev", "lo");
+    await changes.line(/^10\.66\.0\.0/);
+    for (const addresses of [
+      "10.8.0.1/24, 10.8.0.7/24, fd08::1/64",
+      "10.8.0.7/24, fd08::7/64",
+      "10.8.0.1/24, fd08::1/64",
+    ]) {
+      host.configure("wg0", network.file({ addresses }));
+      await reload(host);
+      assert.match((await host.state()).addresses, new RegExp(`wg0 +inet ${addresses.split(",")[0]}`));
+    }
+    assert.equal(await network.reached(), 2);
+    await host.machine.run("ip", "route", "del", "10.66.0.0/16", "dev", "lo");
+    await changes.line(/^Deleted 10\.66\.0\.0/);
+    changes.kill("SIGTERM");
+    const { stdout } = await changes.outcome;
+    assert.match(stdout, /^Deleted .*10\.8\.0\.1/m, "what goes with an address goes");
+    assert.doesNotMatch(stdout, /^Deleted .*(default|lookup)/m);
+    assert.deepEqual(difference(before, { ...(await host.state()) }), {});
+  });
+
   test("a file that is wrong, or cannot be had, changes nothing and says why", async (t) => {
     if (!isReady(t)) return;
     using network = new FullTunnelNetwork();
