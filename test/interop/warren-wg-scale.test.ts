@@ -61,7 +61,7 @@ test("ten thousand peers are there within five seconds, and one of them shakes h
   const lines: string[] = [];
   for (let i = 0; i < 10_000; i++) {
     lines.push("[Peer]", `PublicKey = ${strangerKey(i)}`, `AllowedIPs = 10.${1 + (i >> 8)}.${i & 255}.1/32`);
-    lines.push(`Endpoint = 10.0.0.2:${1 + i}`);
+    lines.push(`Endpoint = 10.0.0.2:${1 + i}`, "PersistentKeepalive = 25");
   }
   const begun = performance.now();
   await wg(first, ["addconf", pair.first.name, "/dev/stdin"], `${lines.join("\n")}\n`);
