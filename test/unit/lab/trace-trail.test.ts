@@ -62,7 +62,7 @@ test("the account shows bytes once, and then what is not as it was", () => {
   const { summary, evidence = [] } = traceAccounts.request({ points: trail().pointsFrom(1) });
   assert.match(summary, /4 places$/);
   const at = (start: string) => evidence.findIndex((line) => line.startsWith(start));
-  assert.equal(evidence[at(" 1  ")], " 1  client: application, 15 bytes  (seed 1)");
+  assert.equal(evidence[at(" 1  ")], " 1  client: application, 15 bytes  (step 1)");
   assert.match(evidence[at(" 1  ") + 1], /^ {4}0000 {2}0800 0000 0000 0001 7061 796c 6f61 64$/);
   assert.match(evidence[at(" 2  ") + 2], /and its payload of 7 bytes as at 1$/);
   assert.equal(evidence[at(" 3  ") + 1], "    the same bytes as at 2");
