@@ -16,8 +16,10 @@ import { type PeerObservation, type PersistenceAction, PersistenceState, type Wa
 const lookEveryMs = 1000;
 /** Routes and addresses change in crowds: what follows within this is seen with the first. */
 const settleMs = 300;
-/** Asking for the way to a peer takes 0.15 ms. Where routes never rest, as with many containers, this is how often. */
+/** Where routes never rest, as with many containers, this is how often the ways are asked for. */
 const askWaysEveryMs = 1000;
+/** Asking for the way to an address takes 0.15 ms; packets wait meanwhile, so that between so many they have a turn. */
+const waysAtOnce = 32;
 
 /** What is needed of a `Tunnel`. */
 export interface PersistableTunnel {
@@ -61,6 +63,7 @@ class Persistence implements Disposable {
   readonly #resources = new DisposableStack();
   readonly #clocks: { readonly boot: () => number; readonly monotonic: () => number };
   #settling: NodeJS.Timeout | undefined;
+  #asking: NodeJS.Immediate | undefined;
   #askedWaysAt = 0;
 
   constructor(tunnel: PersistableTunnel, options: PersistenceOptions) {
@@ -86,6 +89,7 @@ class Persistence implements Disposable {
     resources.defer(() => {
       clearInterval(timer);
       clearTimeout(this.#settling);
+      clearImmediate(this.#asking);
     });
     this.#resources.use(resources.move());
     this.#noteWays();
@@ -114,16 +118,32 @@ class Persistence implements Disposable {
     this.#settling ??= setTimeout(
       () => {
         this.#settling = undefined;
-        this.#noteWays();
-        this.#look();
+        if (this.#asking === undefined) this.#noteWays();
+        else this.#settle();
       },
       Math.max(settleMs, this.#askedWaysAt + askWaysEveryMs - performance.now()),
     ).unref();
   }
 
+  /** Asks for the ways to all peers, once for each address, and looks at the peers when that is done. */
   #noteWays(): void {
     this.#askedWaysAt = performance.now();
-    for (const key of this.#state.keys) this.#noteWay(key);
+    clearImmediate(this.#asking);
+    const byAddress = Map.groupBy(this.#state.keys, (key) => String(this.#tunnel.liveness(key)?.endpoint?.address));
+    this.#noteNext([...byAddress.values()], 0);
+  }
+
+  #noteNext(groups: readonly (readonly PublicKey[])[], begin: number): void {
+    this.#asking = undefined;
+    for (const keys of groups.slice(begin, begin + waysAtOnce)) {
+      const address = this.#tunnel.liveness(keys[0])?.endpoint?.address;
+      if (address === undefined) continue;
+      const way = this.#wayTo(address);
+      for (const key of keys) this.#state.noteWay(key, way);
+    }
+    const next = begin + waysAtOnce;
+    if (next < groups.length) this.#asking = setImmediate(() => this.#noteNext(groups, next)).unref();
+    else this.#look();
   }
 
   #noteWay(key: PublicKey): void {
