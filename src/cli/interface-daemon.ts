@@ -17,14 +17,17 @@ type End = "signal" | "socket removed" | "interface deleted";
 export async function runInterface(name: string, descriptors: InterfaceDescriptors): Promise<void> {
   const isVerbose = ["verbose", "debug"].includes(process.env.LOG_LEVEL ?? "");
   const isSilent = process.env.LOG_LEVEL === "silent";
+  const say = (of: string, text: string) => isVerbose && console.log(`DEBUG: (${of}) ${timestamp()} ${text}`);
   const signal = signalled(); // from here on: an end asked for while it comes up is an orderly one, too
-  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun });
+  let shownName = name; // of a template or of a descriptor the name is known once it is open
+  const log = (text: string) => void say(shownName, text);
+  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun, log });
+  shownName = tunnel.name;
   await using control = await ControlSocket.open(tunnel.name, {
     tunnel,
     ...(descriptors.control === undefined ? {} : { descriptor: descriptors.control }),
-    log: (line) => isSilent || console.error(`ERROR: (${tunnel.name}) UAPI: ${line}`),
+    log: (line) => isSilent || console.error(`ERROR: (${tunnel.name}) ${timestamp()} UAPI: ${line}`),
   });
-  const log = (text: string) => isVerbose && console.log(`DEBUG: (${tunnel.name}) ${text}`);
   const nameFile = process.env.WG_TUN_NAME_FILE;
   if (nameFile !== undefined && nameFile !== "") writeFileSync(nameFile, `${tunnel.name}\n`, { mode: 0o400 });
   log(`Device started, cipher ${tunnel.status().aead}`);
@@ -39,6 +42,17 @@ export async function runInterface(name: string, descriptors: InterfaceDescripto
     }),
   ]);
   log(`Shutting down: ${end}`);
+}
+
+/** Local time as wireguard-go writes it: `2026/01/31 12:34:56`. */
+function timestamp(): string {
+  const now = new Date();
+  const date = [now.getFullYear(), now.getMonth() + 1, now.getDate()].map(twoDigits).join("/");
+  return `${date} ${[now.getHours(), now.getMinutes(), now.getSeconds()].map(twoDigits).join(":")}`;
+}
+
+function twoDigits(value: number): string {
+  return String(value).padStart(2, "0");
 }
 
 /** Resolves on the first signal that asks for an end. A second one is left to its default: an end without cleaning up. */

@@ -28,6 +28,7 @@ async function main(words: readonly string[]): Promise<number> {
     return 2;
   }
   try {
+    checkLogLevel();
     const descriptors = { tun: readDescriptor("WG_TUN_FD"), control: readDescriptor("WG_UAPI_FD") };
     if (!isFlagged && process.env.WG_PROCESS_FOREGROUND !== "1" && !inBackground()) {
       const keepsLog = (process.env.LOG_LEVEL ?? "silent") !== "silent";
@@ -52,6 +53,12 @@ function print(line: string): number {
 
 function readVersion(): string {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
+
+function checkLogLevel(): void {
+  const { LOG_LEVEL: level = "" } = process.env;
+  if (["", "verbose", "debug", "error", "silent"].includes(level) || inBackground()) return;
+  console.error(`warren-wg: LOG_LEVEL is ${JSON.stringify(level)}: known are verbose, debug, error and silent`);
 }
 
 function readDescriptor(variable: string): number | undefined {

@@ -19,6 +19,7 @@ import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import { Device } from "../wireguard/device.ts";
+import { Initiation, messageType } from "../wireguard/messages.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
 
@@ -36,6 +37,8 @@ export interface ProtocolDriverOptions {
   readonly aead: AeadName | undefined;
   /** A worker has failed: no packet will pass any more. */
   readonly fail: (error: VpnError) => void;
+  /** Told in a line of what the protocol does. */
+  readonly log: ((line: string) => void) | undefined;
 }
 
 export class ProtocolDriver {
@@ -43,14 +46,16 @@ export class ProtocolDriver {
   readonly plane: DataPlane;
   readonly #transport: UdpTransport;
   readonly #fail: (error: VpnError) => void;
+  readonly #log: ((line: string) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isEnding = false;
   #isLookingSoon = false;
 
   /** Lays out what is shared; no thread runs yet. */
-  constructor({ maximumPeers, mtu, tun, transport, aead, fail }: ProtocolDriverOptions) {
+  constructor({ maximumPeers, mtu, tun, transport, aead, fail, log }: ProtocolDriverOptions) {
     this.#transport = transport;
     this.#fail = fail;
+    this.#log = log;
     this.device = new Device({
       primitives: native,
       random: (length) => randomFillSync(new Uint8Array(length)),
@@ -159,6 +164,7 @@ export class ProtocolDriver {
 
   #apply(output: Output): void {
     const { keypairs, peers } = this.plane;
+    if (this.#log !== undefined) logOutput(output, this.#log);
     switch (output.kind) {
       case "transmit":
         if (!this.#transport.send(output.message, output.endpoint)) this.#count("send-failed");
@@ -182,7 +188,7 @@ export class ProtocolDriver {
         this.#count("peer-unreachable", output.discarded);
         break;
       case "handshake-completed":
-        break; // for the log, once there is one
+        break; // for the log
     }
   }
 
@@ -190,6 +196,27 @@ export class ProtocolDriver {
     if (reason === undefined) return;
     const { floats } = this.plane.memory;
     floats[this.plane.memory.dropRow("main") + dropReasons.indexOf(reason)] += packets;
+  }
+}
+
+/** What of the protocol's wishes is worth a line. */
+function logOutput(output: Output, log: (line: string) => void): void {
+  if (output.peer === undefined) return;
+  const say = (text: string) => log(`peer ${output.peer?.publicKey.short}: ${text}`);
+  switch (output.kind) {
+    case "transmit": {
+      const isInitiation = messageType(output.message) === Initiation.type;
+      say(`sending handshake ${isInitiation ? "initiation" : "response"} to ${output.endpoint}`);
+      break;
+    }
+    case "handshake-completed":
+      say("handshake completed");
+      break;
+    case "handshake-failed":
+      say(`handshake given up; ${output.discarded} packets dropped`);
+      break;
+    case "endpoint-changed":
+      say(`is now at ${output.endpoint}`);
   }
 }
 

@@ -81,6 +81,8 @@ export interface TunnelOptions {
   readonly setUp?: (link: TunnelLink, port: number) => Disposable | AsyncDisposable | undefined;
   /** Told of what goes wrong under way without ending the tunnel, such as a port that is taken when the link comes up. */
   readonly notice?: (error: VpnError) => void;
+  /** Told in a line of whatever happens: handshakes, changes of the configuration and of the link. */
+  readonly log?: (line: string) => void;
 }
 
 /** A peer as it is configured, and how it fares. */
@@ -108,6 +110,7 @@ export class Tunnel implements AsyncDisposable {
   /** What is to be given back at the end, last taken first. */
   readonly #resources = new AsyncDisposableStack();
   readonly #notice: (error: VpnError) => void;
+  readonly #log: ((line: string) => void) | undefined;
   #state: InterfaceState;
   #isEnding = false;
   #closed: Promise<void> | undefined;
@@ -148,6 +151,7 @@ export class Tunnel implements AsyncDisposable {
     this.#tun = tun;
     this.#transport = transport;
     this.#notice = options.notice ?? (() => undefined);
+    this.#log = options.log;
     this.#state = state;
     this.#driver = new ProtocolDriver({
       maximumPeers: options.maximumPeers ?? defaultMaximumPeers,
@@ -156,6 +160,7 @@ export class Tunnel implements AsyncDisposable {
       transport,
       aead: options.aead,
       fail: (error) => this.#failure.resolve(error),
+      log: options.log,
     });
     this.#driver.device.setPrivateKey(bootTime(), options.privateKey);
   }
@@ -189,6 +194,7 @@ export class Tunnel implements AsyncDisposable {
   setPrivateKey(key: PrivateKey | undefined): void {
     if (key !== undefined) this.removePeer(new PublicKey(native.publicKey(key.bytes)));
     this.#driver.device.setPrivateKey(bootTime(), key);
+    this.#log?.(key === undefined ? "private key removed" : "private key set");
     this.#driver.settle();
   }
 
@@ -202,6 +208,7 @@ export class Tunnel implements AsyncDisposable {
       this.#transport.open(port);
       this.#driver.device.start(bootTime());
     } else this.#transport.port = port;
+    this.#log?.(`listening port is ${this.port}`);
     this.#driver.device.forgetLocalAddress(bootTime());
     this.#driver.plane.wake();
     this.#driver.settle();
@@ -247,6 +254,7 @@ export class Tunnel implements AsyncDisposable {
       this.removePeer(publicKey);
       throw error;
     }
+    this.#log?.(`peer ${publicKey.short}: added`);
     this.#driver.settle();
   }
 
@@ -259,6 +267,7 @@ export class Tunnel implements AsyncDisposable {
     device.removePeer(bootTime(), peer);
     this.#driver.settle();
     plane.peers.remove(peer.id);
+    this.#log?.(`peer ${key.short}: removed`);
     return true;
   }
 
@@ -273,6 +282,7 @@ export class Tunnel implements AsyncDisposable {
     if (change.replaceAllowedIps === true) plane.allowedIps.removePeer(peer.id);
     for (const allowed of change.removedAllowedIps ?? []) plane.allowedIps.remove(allowed, peer.id);
     for (const allowed of change.allowedIps ?? []) plane.allowedIps.insert(allowed, peer.id);
+    this.#log?.(`peer ${key.short}: changed`);
     const seconds = change.persistentKeepaliveSeconds;
     if (seconds !== undefined) device.setPersistentKeepalive(now, peer, seconds === 0 ? undefined : 1000 * seconds);
     this.#driver.settle();
@@ -336,6 +346,8 @@ export class Tunnel implements AsyncDisposable {
   #follow(state: InterfaceState | undefined): void {
     if (state === undefined || this.#isEnding) return;
     const { device, plane } = this.#driver;
+    if (state.up !== this.#state.up) this.#log?.(`Interface is ${state.up ? "up" : "down"}`);
+    if (state.mtu !== this.#state.mtu) this.#log?.(`MTU is ${state.mtu}`);
     this.#state = state;
     plane.mtu = state.mtu;
     if (state.up) this.#listen();

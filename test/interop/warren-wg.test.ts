@@ -11,7 +11,7 @@ import { TunDevice } from "../../src/os/tun-device.ts";
 import { listenUnix } from "../../src/os/unix-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { Machine, Program } from "./machine.ts";
-import { UserspaceWireguard, uniqueName, warrenWg, wg } from "./userspace-wireguard.ts";
+import { keyPair, UserspaceWireguard, uniqueName, warrenWg, wg } from "./userspace-wireguard.ts";
 
 const isReady = (t: TestContext) => requireNamespaces(t) && requireProgram(t, "wg", "wireguard-tools") !== undefined;
 const socketOf = (name: string) => `/var/run/wireguard/${name}.sock`;
@@ -170,13 +170,33 @@ test("the environment says what it says to wireguard-go", async (t) => {
   const nameFile = join(folder, "name");
   const settings = ["WG_PROCESS_FOREGROUND=1", "LOG_LEVEL=debug", `WG_TUN_NAME_FILE=${nameFile}`];
   const program = host.start(["env", ...settings, warrenWg, "wt%d"]);
-  await program.line(/\(wt0\) UAPI listener started/);
+  await program.line(/\(wt0\) .* UAPI listener started/);
   assert.equal(readFileSync(nameFile, "utf8"), "wt0\n");
   assert.match(await wg(host, ["show", "wt0"]), /^interface: wt0\n/);
+  const peer = keyPair(9).public;
+  await wg(host, ["set", "wt0", "private-key", "/dev/stdin"], keyPair(8).secret);
+  await wg(host, ["set", "wt0", "peer", peer, "endpoint", "127.0.0.1:9", "persistent-keepalive", "1"]);
+  host.setUp("lo");
+  host.setUp("wt0");
+  await program.line(/: sending handshake initiation to 127\.0\.0\.1:9/);
+  host.config.links.set(host.config.links.find("wt0")?.index ?? 0, { mtu: 1380 });
+  await program.line(/MTU is 1380/);
+  await wg(host, ["set", "wt0", "peer", peer, "remove"]);
+  await program.line(/peer .* removed/);
   program.kill("SIGTERM");
   const { code, stdout, stderr } = await program.outcome;
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /Shutting down/);
+  for (const event of [/Interface is up/, /peer .{8}…: added/, /peer .{8}…: changed|peer .{8}…: sending/]) {
+    assert.match(stdout, event);
+  }
+  for (const line of stdout.trim().split("\n")) assert.match(line, /^DEBUG: \(wt0\) \d{4}\/\d\d\/\d\d \d\d:\d\d:\d\d /);
+
+  const unknown = host.start(["env", "LOG_LEVEL=silly", warrenWg, "-f", "lo"]);
+  assert.match(
+    (await unknown.outcome).stderr,
+    /^warren-wg: LOG_LEVEL is "silly": known are verbose, debug, error and sil/,
+  );
 
   const silent = await host.start(["env", "LOG_LEVEL=silent", warrenWg, "-f", "lo"]).outcome;
   assert.deepEqual(silent, { code: 1, signal: null, stdout: "", stderr: "" });
