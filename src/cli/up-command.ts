@@ -34,9 +34,9 @@ export function upCommand(program: Command): void {
     .option("-f, --foreground", "stay in the foreground until Ctrl-C")
     .option("--forward", "forward what peers send, hidden behind this machine's addresses (NAT)")
     .option("--kill-switch", "let nothing leave but through the tunnel, also after a crash, until `warren down`")
-    .option("--kill-switch-lan", "the same, but for the local network")
+    .option("--kill-switch-lan", "the same, but for the local network: private and link-local addresses")
     .option("--name <interface>", "the interface's name; otherwise the file's without .conf, or wg0, wg1 … for -")
-    .option("--json", "one JSON object a line: ready, then stopped")
+    .option("--json", "one JSON object a line: ready, then, in the foreground, stopped")
     .action(up);
 }
 

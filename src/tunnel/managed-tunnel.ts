@@ -15,7 +15,7 @@ import { outsideResolvers } from "./endpoint-name-servers.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
 import { type HookStage, runHooks } from "./hooks.ts";
 import { type HostSettings, HostSetup } from "./host-setup.ts";
-import type { TableChoice } from "./interface-section.ts";
+import type { Hooks, TableChoice } from "./interface-section.ts";
 import { Journal, type ReloadOutcome } from "./journal.ts";
 import { changePeers } from "./peer-changes.ts";
 import { persist } from "./persistence.ts";
@@ -137,6 +137,9 @@ export class ManagedTunnel {
     this.#peers = peers;
     this.#config = config;
     this.#persist();
+    if (hooksOfStart(former.hooks) !== hooksOfStart(next.hooks)) {
+      this.#options.log("PreUp and PostUp have changed: they run with the next `warren up`");
+    }
     if (hooks.length > 0 || next.hooks.preDown.length + next.hooks.postDown.length > 0) this.#noteHooks();
   }
 
@@ -326,4 +329,9 @@ function routeTarget(table: TableChoice): RouteTarget {
 
 function describe(error: unknown): string {
   return error instanceof VpnError ? error.line : String(error);
+}
+
+/** What runs once, when the tunnel comes up; for comparison. */
+function hooksOfStart({ preUp, postUp }: Hooks): string {
+  return JSON.stringify([preUp, postUp]);
 }

@@ -77,6 +77,21 @@ describe("warren reload", { concurrency: 2, timeout: 240_000 }, () => {
     assert.deepEqual(difference(before, await host.state()), {});
   });
 
+  test("hooks that have run already are said to wait for the next up", async (t) => {
+    if (!isReady(t)) return;
+    using network = new FullTunnelNetwork();
+    const { host } = network;
+    host.configure("wg0", network.file(split));
+    const program = await host.up("wg0");
+    host.configure("wg0", network.file({ ...split, more: "PostUp = touch /etc/hooked" }));
+    await reload(host);
+    assert.equal((await host.warren("down", "wg0")).code, 0);
+    assert.equal(
+      (await program.outcome).stderr,
+      "warren: PreUp and PostUp have changed: they run with the next `warren up`\n",
+    );
+  });
+
   test("other addresses leave the way through the tunnel as it is all the while", async (t) => {
     if (!isReady(t)) return;
     using network = new FullTunnelNetwork();
