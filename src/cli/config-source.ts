@@ -1,5 +1,5 @@
 /** Where `warren up`, `down` and `reload` find a configuration, and what its file's rights allow it. */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, realpathSync, type Stats } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename } from "node:path";
 import { getSystemErrorMessage } from "node:util";
 import { VpnError } from "../base/errors.ts";
@@ -31,7 +31,7 @@ export function findConfig(where: string): { readonly name: string | undefined; 
   if (where.includes("/") || where.endsWith(".conf"))
     return { name: basename(where).replace(/\.conf$/, ""), path: where };
   const name = checkTunnelName(where);
-  const found = folders.map((folder) => `${folder}/${name}.conf`).find((path) => existsSync(path));
+  const found = folders.map((folder) => `${folder}/${name}.conf`).find(mayExist);
   if (found !== undefined) return { name, path: found };
   throw new VpnError(
     "not-available",
@@ -40,6 +40,15 @@ export function findConfig(where: string): { readonly name: string | undefined; 
       remedy: "write one, or give the path of another file",
     },
   );
+}
+
+/** A file behind a folder that we may not look into is found, so that reading it says why not. */
+function mayExist(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
 }
 
 /** The descriptor that a path such as /dev/fd/63 means, as `<(command)` gives it. */
@@ -128,9 +137,10 @@ function noConfiguration(subject: string): VpnError {
 
 function unreadable(subject: string, error: unknown): VpnError {
   if (error instanceof VpnError) return error;
-  const { errno } = error as NodeJS.ErrnoException;
+  const { code, errno } = error as NodeJS.ErrnoException;
   const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-  return new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error });
+  const advice = code === "EACCES" ? { remedy: "run as root, or as its owner" } : {};
+  return new VpnError("not-available", `cannot read ${subject}: ${why}`, { cause: error, ...advice });
 }
 
 function hooksOf({ interface: { hooks } }: ConfigFile): number {

@@ -28,9 +28,7 @@ async function down(where: string): Promise<void> {
   const state = Journal.find(name);
   switch (state.kind) {
     case "absent":
-      throw new VpnError("not-available", `${name} is not up`, {
-        remedy: "nothing that `warren up` has done for it is left; `warren show` lists what is up",
-      });
+      throw await notOurs(name);
     case "dead":
       return await undoLeftovers(state.journal);
     case "live":
@@ -38,6 +36,19 @@ async function down(where: string): Promise<void> {
       if (state.owner.role !== "undoing") signalOwner(state.owner, "SIGTERM");
       return await awaitEnd(name, state.owner.pid, deadline);
   }
+}
+
+/** Of `warren up` there is nothing; another program may have a tunnel of this name. */
+async function notOurs(name: string): Promise<VpnError> {
+  const { listControlSockets } = await import("../api/control-client.ts");
+  if (listControlSockets().includes(name)) {
+    return new VpnError("not-available", `${name} was not brought up by \`warren up\``, {
+      remedy: `end it as it began, with \`wg-quick down ${name}\` or \`ip link delete ${name}\``,
+    });
+  }
+  return new VpnError("not-available", `${name} is not up`, {
+    remedy: "nothing that `warren up` has done for it is left; `warren show` lists what is up",
+  });
 }
 
 /** Throws what the tunnel could not undo, even if that has been done since. */

@@ -141,8 +141,8 @@ export function syncFolder(path: string): void {
 }
 
 /**
- * Makes a folder that nobody else may look into, if it is not there; the one above it is. Throws `not-permitted` where it is there and others
- * could have put something into it.
+ * Makes a folder that nobody else may look into, if it is not there; the one above it is. Throws `not-permitted` where
+ * it is there and others could have put something into it.
  */
 export function makePrivateFolder(path: string): void {
   try {
@@ -152,7 +152,10 @@ export function makePrivateFolder(path: string): void {
   }
   const status = lstatSync(path);
   if (status.isDirectory() && status.uid === process.geteuid?.() && (status.mode & 0o022) === 0) return;
+  if (status.isDirectory() && status.uid === 0 && (status.mode & 0o022) === 0) {
+    throw new VpnError("not-permitted", `${path} is root's`, { remedy: "run as root" });
+  }
   throw new VpnError("not-permitted", `${path} is not a folder of this user alone`, {
-    remedy: "remove it, or give it to this user and take from others the right to write there",
+    remedy: "see what is in it, then give it to this user and take from others the right to write there",
   });
 }
