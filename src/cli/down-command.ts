@@ -38,17 +38,13 @@ async function down(where: string): Promise<void> {
   }
 }
 
-/** Of `warren up` there is nothing; another program may have a tunnel of this name. */
+/** Of `warren up` there is nothing in this network; something else may have a tunnel of this name. */
 async function notOurs(name: string): Promise<VpnError> {
   const { listControlSockets } = await import("../api/control-client.ts");
-  if (listControlSockets().includes(name)) {
-    return new VpnError("not-available", `${name} was not brought up by \`warren up\``, {
-      remedy: `end it as it began, with \`wg-quick down ${name}\` or \`ip link delete ${name}\``,
-    });
-  }
-  return new VpnError("not-available", `${name} is not up`, {
-    remedy: "nothing that `warren up` has done for it is left; `warren show` lists what is up",
-  });
+  const remedy = listControlSockets().includes(name)
+    ? `another program, or another network, has a tunnel of this name: end it as it began, as with \`ip link delete ${name}\``
+    : "nothing that `warren up` has done for it is left; `warren show` lists what is up";
+  return new VpnError("not-available", `${name} is not up`, { remedy });
 }
 
 /** Throws what the tunnel could not undo, even if that has been done since. */
