@@ -120,9 +120,10 @@ function describe(event: ClassicEvent): string {
 
 /** An address, perhaps with a port; undefined for what is neither. Throws for what looks like one and is none. */
 function parseEndpoint(text: string): Endpoint | undefined {
-  const isAddress = /^[0-9.]+$/.test(text) || (text.includes(":") && !/^\[|^[^:]*:[^:]*$/.test(text));
-  if (isAddress) return new Endpoint(IpAddress.parse(text), defaultPort);
-  return /^[0-9.]+:|^\[/.test(text) ? Endpoint.parse(text) : undefined;
+  const bare = /^\[([^\]]+)\]$/.exec(text)?.[1] ?? text;
+  const isAddress = /^[0-9.]+$/.test(bare) || (bare.includes(":") && !/^\[|^[^:]*:[^:]*$/.test(bare));
+  if (isAddress) return new Endpoint(IpAddress.parse(bare), defaultPort);
+  return /^([0-9.]+|\[[^\]]+\]):[0-9]{1,5}$/.test(text) ? Endpoint.parse(text) : undefined;
 }
 
 /** Asks for a name once, at the start. */
