@@ -48,6 +48,9 @@ const endings: readonly Ending[] = [
     act: (pair) => {
       fault(pair);
       sendInitiation(pair);
+      // The signal may take effect after the first.
+      const again = setInterval(() => sendInitiation(pair), 100);
+      void pair.warren.program.outcome.finally(() => clearInterval(again));
     },
     code: 1,
     stderr: oneLine("a ring in shared memory"),
