@@ -14,6 +14,8 @@ export class Network implements Disposable {
     try {
       for (const plan of topology.hosts) this.#hosts.set(plan.name, this.#stack.use(new Host(plan)));
       for (const link of topology.links) this.#cable(link);
+      for (const { host, device } of topology.links.flat())
+        this.host(host).config.settle(this.host(host).device(device));
       for (const plan of topology.hosts) this.#addGateways(plan.name, plan.gateways);
       const home = this.#hosts.get("home");
       if (home !== undefined) this.#hideInside(home);

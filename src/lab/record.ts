@@ -17,6 +17,8 @@ export interface PingRun {
   readonly destination: string;
   readonly sent: number;
   readonly replies: readonly PingReply[];
+  /** All that the program printed. */
+  readonly output: string;
 }
 
 export interface TunnelStart {

@@ -16,11 +16,14 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_FLAGS = 8;
 const IFA_F_NODAD = 2;
+const IFA_F_TENTATIVE = 0x40;
 
 export interface InterfaceAddress {
   /** The interface's index. */
   readonly device: number;
   readonly address: Cidr;
+  /** The kernel still looks whether another has it: not to be used yet. */
+  readonly tentative: boolean;
 }
 
 export class Addresses {
@@ -39,7 +42,10 @@ export class Addresses {
       .filter((found) => device === undefined || found.device === device);
   }
 
-  /** An IPv6 address is usable at once: it is not first looked for on the link, where a tunnel has nobody to ask. */
+  /**
+   * An IPv6 address is not first looked for on the link, where a tunnel has nobody to ask. It is usable when
+   * `InterfaceConfig.settle` has returned.
+   */
   add(device: number, address: Cidr): void {
     this.#socket.request({
       type: RTM_NEWADDR,
@@ -84,6 +90,7 @@ function decodeAddress(body: Uint8Array): InterfaceAddress | undefined {
   return {
     device: viewOf(body).getUint32(AddressBody.index, true),
     address: new Cidr(new IpAddress(bytes), body[AddressBody.prefix]),
+    tentative: (body[AddressBody.flags] & IFA_F_TENTATIVE) !== 0,
   };
 }
 

@@ -7,11 +7,14 @@
  * `SystemError` that says what the kernel refused. Removing what is not there is not an error but returns false, so that
  * cleaning up twice is harmless.
  */
-import { Addresses } from "./addresses.ts";
+import { Addresses, type InterfaceAddress } from "./addresses.ts";
 import { Links } from "./links.ts";
 import { NETLINK_ROUTE, NetlinkSocket } from "./netlink.ts";
-import { Routes } from "./routes.ts";
+import { localTable, Routes } from "./routes.ts";
 import { Rules } from "./rules.ts";
+
+const patienceMs = 1000;
+const pause = new Int32Array(new SharedArrayBuffer(4));
 
 export class InterfaceConfig implements Disposable {
   readonly links: Links;
@@ -30,6 +33,25 @@ export class InterfaceConfig implements Disposable {
 
   static open(): InterfaceConfig {
     return new InterfaceConfig(NetlinkSocket.open(NETLINK_ROUTE));
+  }
+
+  /**
+   * Waits until what is sent to the IPv6 addresses of an interface that is up arrives; returns whether it does, after a
+   * second at most. Those still looked for on the link are not waited for.
+   * The kernel sends from them at once, but the route that lets the answers in is made by a work queue
+   * (net/ipv6/addrconf.c, addrconf_dad_work), milliseconds later or more where the machine is busy: until then it drops them.
+   */
+  settle(device: number): boolean {
+    const deadline = performance.now() + patienceMs;
+    const isUsed = ({ address, tentative }: InterfaceAddress) => address.address.family === 6 && !tentative;
+    const pending = this.addresses.list(device).filter(isUsed);
+    for (let found = pending.pop(); found !== undefined; found = pending.pop()) {
+      while (this.routes.lookup(found.address.address)?.route.table !== localTable) {
+        if (performance.now() > deadline) return false;
+        Atomics.wait(pause, 0, 0, 1);
+      }
+    }
+    return true;
   }
 
   [Symbol.dispose](): void {

@@ -69,6 +69,8 @@ export type RouteKind = (typeof kinds)[number] | "other";
 
 /** The table that routes are put into unless another is named. */
 export const mainTable = 254;
+/** The kernel's own: what is meant for this machine. */
+export const localTable = 255;
 
 export interface Route {
   readonly destination: Cidr;

@@ -123,6 +123,7 @@ export class HostSetup implements Disposable {
     }
     this.#setAddresses(former.addresses, addresses);
     if (isFirst) this.#config.links.set(this.#index, { up: true });
+    this.#config.settle(this.#index);
     if (JSON.stringify(next.names) !== JSON.stringify(former.names)) this.#setNames(next.names);
     this.#setRoutes(former.plan, plan, isFirst);
     this.#setDefaults(former, { mark, addresses, plan });

@@ -32,6 +32,7 @@ export function setUpInterface(setup: InterfaceSetup): void {
   withoutLinkLocal(setup.name);
   for (const address of addresses) config.addresses.add(index, address);
   config.links.set(index, { up: true });
+  config.settle(index);
   for (const destination of withoutOwnSubnets(routes, addresses)) config.routes.add({ destination, device: index });
   for (const endpoint of endpoints) {
     if (config.routes.lookup(endpoint, mark)?.route.device !== index) continue;

@@ -9,6 +9,7 @@ import { hostSetup } from "../../src/tunnel/host-setup.ts";
 import { Tunnel, type TunnelOptions } from "../../src/tunnel/tunnel.ts";
 import { Initiation } from "../../src/wireguard/messages.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { serveIperf } from "./iperf-server.ts";
 import type { Machine } from "./machine.ts";
 import { ping } from "./ping.ts";
 import { inside, publicKeyOf, TunnelPair } from "./tunnel-pair.ts";
@@ -85,8 +86,7 @@ async function stateOf(host: Machine): Promise<unknown> {
 
 /** TCP both ways at once, running when this resolves. */
 async function load(pair: TunnelPair): Promise<void> {
-  const server = pair.right.start(["iperf3", "--server", "--one-off", "--forceflush"]);
-  await server.line(/listening/);
+  await serveIperf(pair.right);
   const client = pair.left.start([
     "iperf3",
     "--client",

@@ -39,6 +39,7 @@ export class FullTunnelNetwork implements Disposable {
 
     right.config.addresses.add(1, Cidr.parse(`${world[4]}/32`));
     right.config.addresses.add(1, Cidr.parse(`${world[6]}/128`));
+    right.settle();
     for (const [destination, via] of [
       ["0.0.0.0/0", "192.0.2.99"],
       ["::/0", "2001:db8::99"],

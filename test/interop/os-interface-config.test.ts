@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Cidr, IpAddress } from "../../src/base/address.ts";
 import { VpnError } from "../../src/base/errors.ts";
 import { type LinkEvent, watchLink } from "../../src/os/link-watch.ts";
+import { localTable } from "../../src/os/routes.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { Host, SmallNetwork } from "./small-network.ts";
 
@@ -65,6 +66,23 @@ test("addresses are added, listed and removed", (t) => {
     assert.equal(addresses.remove(a, address), true);
     assert.equal(addresses.remove(a, address), false);
     assert.ok(!addresses.list(a).some((found) => found.address.equals(address)));
+  }
+});
+
+test("an interface is settled when its addresses of IPv6 lead to this machine, however busy that is", (t) => {
+  if (!requireNamespaces(t)) return;
+  using host = new Host();
+  const { links, addresses, routes } = host.config;
+  const address = Cidr.parse("fd00:8::1/64");
+  for (let i = 0; i < 100; i++) {
+    links.createVeth({ name: "a", peerName: "b" });
+    const a = host.indexOf("a");
+    links.set(host.indexOf("b"), { up: true });
+    links.set(a, { up: true });
+    addresses.add(a, address);
+    assert.equal(host.config.settle(a), true);
+    assert.equal(routes.lookup(address.address)?.route.table, localTable, `attempt ${i}`);
+    links.delete(a);
   }
 });
 

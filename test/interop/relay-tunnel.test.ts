@@ -9,6 +9,7 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { PrivateKey } from "../../src/base/keys.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { serveIperf } from "./iperf-server.ts";
 import type { Machine } from "./machine.ts";
 import { ping } from "./ping.ts";
 import { CertificateFiles, RelayProcess } from "./relay-process.ts";
@@ -76,12 +77,12 @@ async function blockUdp(host: Machine): Promise<void> {
 
 /** iperf3 from the left, forwards or backwards. It stops counting while the last bytes are still on their way. */
 async function iperf(from: Machine, to: Machine, ...more: string[]): Promise<void> {
-  const server = to.start(["iperf3", "--server", "--one-off", "--forceflush"]);
-  await server.line(/listening/);
+  const server = await serveIperf(to);
   const bytes = 10 * megabyte;
   const { end } = JSON.parse(
     await from.run("iperf3", "--client", inside.right, "--json", "--bytes", String(bytes), ...more),
   );
+  await server.ended();
   assert.ok(end.sum_received.bytes >= bytes * 0.5, `${end.sum_received.bytes} of ${bytes} bytes arrived`);
 }
 

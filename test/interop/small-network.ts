@@ -33,6 +33,13 @@ export class Host implements Disposable {
     for (const address of addresses) this.config.addresses.add(index, Cidr.parse(address));
   }
 
+  /** Waits until all its addresses can be reached. */
+  settle(): void {
+    for (const { index } of this.config.links.list()) {
+      if (!this.config.settle(index)) throw new Error("an IPv6 address cannot be reached");
+    }
+  }
+
   [Symbol.dispose](): void {
     this.config[Symbol.dispose]();
     this.namespace[Symbol.dispose]();
@@ -58,6 +65,7 @@ export class SmallNetwork implements Disposable {
     ]) {
       home.config.routes.add({ destination: Cidr.parse(destination), via: IpAddress.parse(via) });
     }
+    for (const host of [home, router, server]) host.settle();
     router.namespace.run(() => {
       Sysctl.set("net/ipv4/ip_forward", 1);
       Sysctl.set("net/ipv6/conf/all/forwarding", 1);

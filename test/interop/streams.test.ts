@@ -3,6 +3,7 @@ import { describe, type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { AddressFamily } from "../../src/base/address.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { serveIperf } from "./iperf-server.ts";
 import type { Machine } from "./machine.ts";
 import type { TransferReport } from "./transfer.ts";
 import { families, inside, TunnelPair } from "./tunnel-pair.ts";
@@ -29,12 +30,12 @@ async function transfer(pair: TunnelPair, family: AddressFamily, bytes: number):
 
 /** iperf3 from the left, forwards or, with `-R`, backwards. */
 async function iperf(pair: TunnelPair, family: AddressFamily, ...more: string[]): Promise<void> {
-  const server = pair.right.start(["iperf3", "--server", "--one-off", "--forceflush"]);
-  await server.line(/listening/);
+  const server = await serveIperf(pair.right);
   const bytes = 100 * megabyte;
   const client = await pair.left.run(
     ...["iperf3", "--client", inside.right[family], "--json", "--bytes", String(bytes), ...more],
   );
+  await server.ended();
   const { end } = JSON.parse(client);
   assert.ok(end.sum_received.bytes >= bytes * 0.95, `${end.sum_received.bytes} of ${bytes} bytes arrived`);
   assert.ok(end.sum_sent.bytes >= bytes);

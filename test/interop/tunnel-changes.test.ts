@@ -5,6 +5,7 @@ import { Cidr, Endpoint } from "../../src/base/address.ts";
 import { PresharedKey, PrivateKey } from "../../src/base/keys.ts";
 import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { serveIperf } from "./iperf-server.ts";
 import type { Machine } from "./machine.ts";
 import { publicKeyOf } from "./tunnel-pair.ts";
 import { TwoTunnels, until, within } from "./two-tunnels.ts";
@@ -24,8 +25,7 @@ test("the port changes under a running ping and a TCP stream, and the session li
   const { left, right } = tunnels.underlay;
   await tunnels.answers("left");
   const handshake = tunnels.lastHandshakeAt("left");
-  const server = right.start(["iperf3", "--server", "--one-off", "--forceflush"]);
-  await server.line(/listening/);
+  const server = await serveIperf(right);
   const client = left.start(["iperf3", "--client", within.right[6], "--bytes", "30M", "--json"]);
   const pings = left.start(["ping", "-n", "-i", "0.01", "-c", "60", "-W", "2", within.right[4]]);
   for (const port of [7001, 7002, 0]) {
@@ -41,6 +41,7 @@ test("the port changes under a running ping and a TCP stream, and the session li
   assert.ok(received >= 57, `an answer may have been on its way to the old port, three times: ${stdout}`);
   const { code, stdout: report } = await client.outcome;
   assert.equal(code, 0, report);
+  await server.ended();
   assert.equal(tunnels.lastHandshakeAt("left"), handshake);
   await tunnels.answers("right", 6);
   assert.equal(tunnels.right.status().peers[0].endpoint, `192.0.2.1:${tunnels.left.port}`);

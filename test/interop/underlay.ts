@@ -19,6 +19,7 @@ export class Underlay implements Disposable {
     this.left.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace });
     this.left.setUp("eth0", "192.0.2.1/24", "2001:db8::1/64");
     this.right.setUp("eth0", "192.0.2.2/24", "2001:db8::2/64");
+    for (const host of [this.left, this.right]) host.settle();
     undo.move();
   }
 

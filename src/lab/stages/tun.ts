@@ -98,6 +98,8 @@ function addAddresses(client: Host, name: string): TunSteps["address"] {
 
 function setUp(client: Host, name: string): TunSteps["up"] {
   client.config.links.set(client.device(name), { up: true });
+  const usable = client.config.settle(client.device(name));
+  verify(usable, `the addresses of ${name} to be usable`, "one is not after a second");
   const routes = client.config.routes.list({ table: mainTable }).map((route) => `${route.destination} dev ${name}`);
   const up = client.config.links.find(name)?.up === true;
   verify(
@@ -138,7 +140,11 @@ async function answer(
   if (spoil) reply[checksumOffset(reply)] ^= 1;
   const written = device.write(reply);
   const run = await ping;
-  verify(run.replies.length === 1, `${run.program} to get the reply`, "it got none");
+  verify(
+    run.replies.length === 1,
+    `${run.program} to get the reply`,
+    `it got none and said ${JSON.stringify(run.output)}`,
+  );
   const changes = comparePackets(dissect(request), dissect(reply)).map(describeChange);
   return { written, changes, ping: run, ...recordPacket(reply) };
 }
