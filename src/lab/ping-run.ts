@@ -37,7 +37,7 @@ export async function ping(host: Host, installed: string | undefined, request: P
       : iputils(request);
   const { output } = await host.start(command).ended;
   const program = installed ?? "built-in ping";
-  return { program, destination, sent: count, replies: parseReplies(output), output };
+  return { program, destination, sent: count, replies: parseReplies(output) };
 }
 
 function iputils({ destination, count, pattern }: PingRequest): string[] {

@@ -17,8 +17,6 @@ export interface PingRun {
   readonly destination: string;
   readonly sent: number;
   readonly replies: readonly PingReply[];
-  /** All that the program printed. */
-  readonly output: string;
 }
 
 export interface TunnelStart {
