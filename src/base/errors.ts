@@ -47,6 +47,8 @@ export const dropReasons = [
   "peer-unreachable",
   // what came while the interface was down
   "interface-down",
+  // what a congested router has marked although it cannot carry the mark (RFC 6040 §4.2)
+  "packet-not-ecn-capable",
 ] as const;
 
 export type DropReason = (typeof dropReasons)[number];

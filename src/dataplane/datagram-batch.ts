@@ -2,8 +2,8 @@
  * Messages to one endpoint on their way out: a row of slots in the arena, sent with one system call.
  *
  * The kernel cuts what one sendmsg hands over into datagrams of equal size (UDP_SEGMENT, udp(7)), the last of which may
- * be shorter. So a run of messages goes together while they are for the same peer and of the same size; a shorter one
- * ends it. Each slot has an entry of the I/O vector of its own:
+ * be shorter. So a run of messages goes together while they are for the same peer, of the same size and of the same ECN; a
+ * shorter one ends it. Each slot has an entry of the I/O vector of its own:
  *
  *     | 48 bytes of the cipher's | 16 header | text | 16 tag | 16 of the cipher's |
  *                                ^ what the entry points to ^
@@ -26,8 +26,9 @@ const maximumSlots = 64; // UDP_MAX_SEGMENTS before kernel 6.9
 /** The most that one send may carry: 65,535 less IPv6's header and UDP's. */
 const maximumBytes = 65_487;
 
-// In the scratch: struct msghdr, the endpoint as endpoint-record.ts has it, two control messages, the I/O vector. The
-// first control message, the size of segments, is only for several messages; the second is our own address, if it matters.
+// In the scratch: struct msghdr, the endpoint as endpoint-record.ts has it, three control messages, the I/O vector. The
+// first control message, the size of segments, is only for several messages; then comes our own address, if it matters, and
+// behind that the traffic class, where packets speak of congestion.
 const messageHeader = 0;
 const endpoint = 60; // so that the name is aligned to 8
 const name = endpoint + EndpointRecord.name;
@@ -37,7 +38,8 @@ const control = 128;
 const segmentLength = 24;
 const local = control + segmentLength;
 const controlHeader = 16;
-const vector = 192;
+const trafficClassLength = 24;
+const vector = 224;
 /** Bytes of arena that the batch needs beside the slots. */
 export const batchScratch: number = vector + 16 * maximumSlots;
 
@@ -45,7 +47,9 @@ const MSG_DONTWAIT = 0x40;
 const SOL_UDP = 17;
 const UDP_SEGMENT = 103;
 const IPPROTO_IP = 0;
+const IP_TOS = 1;
 const IPPROTO_IPV6 = 41;
+const IPV6_TCLASS = 67;
 const AF_INET6 = 10;
 
 export interface BatchOptions {
@@ -81,6 +85,7 @@ export class DatagramBatch {
   #fd = -1;
   /** Bytes of the control message that says which of our addresses to send from; 0 where the kernel may choose. */
   #localLength = 0;
+  #ecn = 0;
   #size = 0;
   #count = 0;
   #limit = 0;
@@ -100,14 +105,16 @@ export class DatagramBatch {
 
   /**
    * Makes room for messages of `padded` bytes of text to a peer (its record's offset), sending what is there if they
-   * cannot follow it. Returns how many fit, at least 1, and sets `text` and `stride`; 0 if the peer has no endpoint.
+   * cannot follow it. `ecn` is what their datagrams say of congestion (packet/congestion-mark.ts). Returns how many fit, at least 1, and sets `text` and `stride`; 0 if the peer has no endpoint.
    */
-  open(peer: number, padded: number): number {
+  open(peer: number, padded: number, ecn: number): number {
     const size = padded + messageOverhead;
-    if (this.#count > 0 && (peer !== this.#peer || size > this.#size || this.#count >= this.#limit)) this.flush();
+    const isSameRun = peer === this.#peer && ecn === this.#ecn && size <= this.#size && this.#count < this.#limit;
+    if (this.#count > 0 && !isSameRun) this.flush();
     if (this.#count === 0) {
       if (!this.#address(peer)) return 0;
       this.#size = size;
+      this.#ecn = ecn;
       this.stride = (aeadLead + padded + aeadTail + 63) & ~63;
       const most = this.#segmentation ? Math.min(maximumSlots, (maximumBytes / size) | 0) : maximumSlots;
       this.#limit = Math.max(1, Math.min(most, (this.#options.slotsSize / this.stride) | 0));
@@ -164,7 +171,7 @@ export class DatagramBatch {
     this.#pointer(header + 16, arena.base + scratch + vector + 16 * first);
     this.#words[(header + 24) >> 2] = count;
     const segments = count > 1 ? segmentLength : 0;
-    const controls = segments + this.#localLength;
+    const controls = segments + this.#localLength + this.#trafficClass();
     this.#pointer(header + 32, controls === 0 ? 0 : arena.base + scratch + local - segments);
     this.#words[(header + 40) >> 2] = controls;
     this.#words[(scratch + control + 16) >> 2] = this.#size;
@@ -179,6 +186,21 @@ export class DatagramBatch {
         if (!this.#options.waitWritable(this.#fd)) return true; // the worker ends, and its queue with it
       } else if (error !== Errno.EINTR) return false;
     }
+  }
+
+  /** Writes the control message that says what the datagrams are to say of congestion; its length, 0 where there is none. */
+  #trafficClass(): number {
+    if (this.#ecn === 0) return 0;
+    const { scratch, sockets } = this.#options;
+    const isIpv6 = this.#fd === sockets.v6;
+    const words = this.#words;
+    const at = (scratch + local + this.#localLength) >> 2;
+    words[at] = controlHeader + 4; // CMSG_LEN(sizeof(int))
+    words[at + 1] = 0;
+    words[at + 2] = isIpv6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    words[at + 3] = isIpv6 ? IPV6_TCLASS : IP_TOS;
+    words[at + 4] = this.#ecn;
+    return trafficClassLength;
   }
 
   /** Loads a peer's endpoint, unless it is the one loaded last and unchanged. */

@@ -32,7 +32,10 @@ const MSG_TRUNC = 0x20;
 const SOL_UDP = 17;
 const UDP_GRO = 104;
 const IPPROTO_IP = 0;
+const IP_TOS = 1;
 const IPPROTO_IPV6 = 41;
+const IPV6_TCLASS = 67;
+const ecnBits = 3;
 
 export interface ReaderOptions {
   readonly arena: Arena;
@@ -46,6 +49,8 @@ export class DatagramReader {
   readonly data: number;
   length: number = 0;
   datagramLength: number = 0;
+  /** What routers say on the datagrams: see packet/congestion-mark.ts. The kernel joins none that differ in it. */
+  ecn: number = 0;
   /** Where the sender's endpoint lies, with the local address that it spoke to. */
   readonly sender: number;
   readonly #arena: Arena;
@@ -82,11 +87,12 @@ export class DatagramReader {
     this.#words[this.sender >> 2] = this.#words[(header + 8) >> 2];
     this.#words[(this.#scratch + localDevice) >> 2] = 0;
     this.datagramLength = length;
+    this.ecn = 0;
     this.#control();
     return 1;
   }
 
-  /** What came with the datagrams: their size, where UDP_GRO has joined several, and our address (ip(7), ipv6(7)). */
+  /** What came with the datagrams: their size, where UDP_GRO has joined several, our address, ECN (ip(7), ipv6(7)). */
   #control(): void {
     const words = this.#words;
     const at = this.#scratch + control;
@@ -98,6 +104,9 @@ export class DatagramReader {
       const type = words[(entry + 12) >> 2];
       const data = entry + 16;
       if (level === SOL_UDP && type === UDP_GRO) this.datagramLength = words[data >> 2] || this.length;
+      else if (level === IPPROTO_IP && type === IP_TOS)
+        this.ecn = words[data >> 2] & ecnBits; // a single byte
+      else if (level === IPPROTO_IPV6 && type === IPV6_TCLASS) this.ecn = words[data >> 2] & ecnBits;
       else if (level === IPPROTO_IP && type === PacketInfo4.type)
         this.#local(data, PacketInfo4.device, PacketInfo4.local, 1);
       else if (level === IPPROTO_IPV6 && type === PacketInfo6.type)

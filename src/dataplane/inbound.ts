@@ -7,7 +7,7 @@
  *     4. open       the message; what is not authentic ends here
  *     5. replay     each counter once (RFC 6479)
  *     6. note       the sender's endpoint, the peer's first message, activity
- *     7. check      the packet's own length, and that its source address is routed to this very peer
+ *     7. check      the packet's own length, and that its source address is routed to this very peer; take over ECN
  *     8. coalesce   in-order packets of a flow into one super-packet
  *     9. write      it to the device
  *
@@ -17,6 +17,7 @@ import { type DropReason, dropReasons } from "../base/errors.ts";
 import type { Arena } from "../os/arena.ts";
 import { libc } from "../os/libc.ts";
 import type { Coalescer } from "../packet/coalescing.ts";
+import { mergeEcn } from "../packet/congestion-mark.ts";
 import type { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { RejectAfterMessages } from "../wireguard/constants.ts";
 import { innerPacketLength } from "../wireguard/inner-packet.ts";
@@ -226,7 +227,7 @@ export class Inbound {
 
   /** Steps 7 and 8 for the opened packet. */
   #deliver(id: number, padded: number): DropReason | undefined {
-    const { allowedIps, coalescer, opened } = this.#options;
+    const { allowedIps, coalescer, opened, reader } = this.#options;
     const length = innerPacketLength(this.#bytes, opened, padded);
     if (length < 0) return "packet-malformed";
     const isIpv4 = this.#bytes[opened] >> 4 === 4;
@@ -234,6 +235,7 @@ export class Inbound {
       ? allowedIps.lookup(this.#bytes, opened + 12, 4)
       : allowedIps.lookup(this.#bytes, opened + 8, 6);
     if (owner !== id) return "packet-wrong-source";
+    if (reader.ecn !== 0 && !mergeEcn(this.#bytes, opened, reader.ecn)) return "packet-not-ecn-capable";
     this.received++;
     if (coalescer.add(opened, length)) return undefined;
     this.#write();

@@ -18,6 +18,7 @@ import { type DropReason, dropReasons } from "../base/errors.ts";
 import type { Arena } from "../os/arena.ts";
 import { errno, libc } from "../os/libc.ts";
 import { Errno } from "../os/system-error.ts";
+import { Ecn, readEcn } from "../packet/congestion-mark.ts";
 import type { Kernels } from "../packet/kernels.ts";
 import type { Segmenter } from "../packet/segmentation.ts";
 import { VirtioHeader } from "../packet/virtio-header.ts";
@@ -135,10 +136,11 @@ export class Outbound {
   }
 
   #sealSegments(id: number, peer: number, keypair: number): void {
-    const { segmenter, batch } = this.#options;
+    const { segmenter, batch, buffer } = this.#options;
     const full = this.#padded(segmenter.packetLength);
+    const ecn = readEcn(this.#bytes, buffer + VirtioHeader.size);
     while (segmenter.remaining > 0) {
-      const room = batch.open(peer, full);
+      const room = batch.open(peer, full, ecn);
       if (room === 0) {
         this.#drop("peer-no-endpoint", segmenter.remaining);
         return;
@@ -250,9 +252,10 @@ export class Outbound {
       const peer = this.#memory.peer(id);
       const keypair = this.#sendingKeypair(peer);
       const padded = this.#padded(ring.length);
+      const ecn = ring.length === 0 ? Ecn.notCapable : readEcn(this.#memory.bytes, ring.payload);
       if (ring.second !== this.#memory.generation(id)) this.#drop("peer-removed", 1);
       else if (keypair < 0) this.#refuse(id);
-      else if (batch.open(peer, padded) === 0) this.#drop("peer-no-endpoint", 1);
+      else if (batch.open(peer, padded, ecn) === 0) this.#drop("peer-no-endpoint", 1);
       else {
         const text = batch.text;
         this.#bytes.set(this.#memory.bytes.subarray(ring.payload, ring.payload + ring.length), text);

@@ -21,9 +21,11 @@ const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
 const IPPROTO_IP = 0;
 const IP_PKTINFO = 8;
+const IP_RECVTOS = 13;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
+const IPV6_RECVTCLASS = 66;
 
 const megabyte = 1_000_000;
 /** A port that is free for IPv4 may be taken for IPv6; this many free ones are tried. */
@@ -43,6 +45,8 @@ export interface UdpSocketOptions {
   readonly offloads?: "probe" | "none";
   /** Whether received messages carry the local address they came to (IP_PKTINFO, IPV6_PKTINFO). */
   readonly localAddresses?: boolean;
+  /** Whether received messages carry the type of service or traffic class (IP_TOS, IPV6_TCLASS), for ECN. */
+  readonly trafficClass?: boolean;
 }
 
 export interface UdpOffloads {
@@ -121,6 +125,10 @@ function openSocket(family: number, options: UdpSocketOptions): number {
     if (options.localAddresses === true) {
       const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_PKTINFO] : [IPPROTO_IPV6, IPV6_RECVPKTINFO];
       setOption(fd, level, option, 1, "for local addresses");
+    }
+    if (options.trafficClass === true) {
+      const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_RECVTOS] : [IPPROTO_IPV6, IPV6_RECVTCLASS];
+      setOption(fd, level, option, 1, "for the traffic class");
     }
     return fd;
   } catch (error) {

@@ -56,7 +56,12 @@ export class UdpTransport implements Disposable {
    * `SystemError`s, and then all stays as it was.
    */
   open(port: number = this.#port): void {
-    const options = { port, localAddresses: true, ...(this.#mark === 0 ? {} : { mark: this.#mark }) };
+    const options = {
+      port,
+      localAddresses: true,
+      trafficClass: true,
+      ...(this.#mark === 0 ? {} : { mark: this.#mark }),
+    };
     using sockets = this.#home.run(() => openUdpSockets(options));
     this.#put(sockets.v4, sockets.v6 ?? this.#nothing.fd);
     this.#hasIpv6 = sockets.v6 !== undefined;

@@ -9,6 +9,7 @@ import { PeerRecord } from "../../../src/dataplane/shared-memory.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, readUint32, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
+import { slowChecksum } from "../../reference/checksum.ts";
 import { makePacket } from "../../reference/packets.ts";
 import { nonceOf, Workbench } from "./workbench.ts";
 
@@ -117,6 +118,32 @@ test("every kind of bad message is dropped under its own name and reaches neithe
   assert.equal(bed.memory.inboundToMain.next(), false);
   assert.equal(bed.memory.handshakes.next(), false);
   assert.ok(bed.peers.transfer(id).receivedBytes > 0, "messages that were authentic count as received");
+});
+
+test("what routers marked on the datagrams is on the packets, and ends a super-packet; what cannot carry it is dropped", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  const payload = new Uint8Array(100);
+  const marks = [0x02, 0x02, 0x03, 0x03, 0xb8, 0x02];
+  for (const [i, mark] of marks.entries()) {
+    const packet = makePacket({ payload, sequence: 1 + 100 * i, trafficClass: 0x28 | 2 });
+    bed.toNetwork(seal(keypair, i, padded(packet)), mark);
+  }
+  bed.toNetwork(seal(keypair, 7, padded(makePacket({ payload }))), 3);
+  bed.toNetwork(seal(keypair, 8, padded(makePacket({ payload, trafficClass: 0x28 }))), 1);
+  bed.receive();
+  const written = bed.fromDevice();
+  assert.deepEqual(
+    written.map((packet) => [packet[11], (packet.length - 50) / 100]),
+    [
+      [0x2a, 2],
+      [0x2b, 2],
+      [0x2a, 2],
+      [0x28, 1],
+    ],
+  );
+  for (const packet of written) assert.equal(slowChecksum(packet.subarray(10, 30)), 0);
+  assert.deepEqual(bed.memory.drops(), { "packet-not-ecn-capable": 1 });
 });
 
 test("a message counts once, in whatever order it comes", () => {

@@ -196,6 +196,41 @@ test("messages leave from where the peer spoke to; an address that is not ours c
   assert.deepEqual(bed.memory.drops(), {});
 });
 
+test("datagrams say of congestion what their packets say, DSCP stays inside, and one send is of one kind", () => {
+  const { bench: bed, id } = bench();
+  using _bed = bed;
+  const local = { address: IpAddress.parse("127.0.0.1"), device: 1 };
+  const payload = new Uint8Array(100);
+  const classes = [0x28, 0x2a, 0x2a, 0x2a, 0x29, 0xbb, 0xb8, 0x02];
+  for (const endpoint of [bed.remote, new Endpoint(bed.remote.address, bed.remote.port, 0, local)]) {
+    bed.peers.setEndpoint(id, encodeEndpoint(endpoint));
+    for (const trafficClass of classes) bed.toDevice(makePacket({ payload, trafficClass, protocol: "udp" }));
+    bed.toDevice(makePacket({ payload: new Uint8Array(1380 * 3), trafficClass: 2, isPartial: true }), tso4);
+    bed.outbound.batch();
+    assert.deepEqual(
+      bed.congestionFromNetwork().map(({ ecn }) => ecn),
+      [0, 2, 2, 2, 1, 3, 0, 2, 2, 2, 2],
+    );
+  }
+  assert.deepEqual(bed.memory.drops(), {});
+});
+
+test("what main staged speaks of congestion, a keepalive does not", () => {
+  const { bench: bed, id } = bench();
+  using _bed = bed;
+  const ring = bed.memory.mainToOutbound;
+  for (const packet of [makePacket({ trafficClass: 3 }), nothing, makePacket({ trafficClass: 0xfc })]) {
+    bed.memory.bytes.set(packet, ring.reserve(packet.length));
+    ring.commit(ToOutbound.seal, id, bed.memory.generation(id));
+  }
+  bed.outbound.batch();
+  assert.deepEqual(bed.congestionFromNetwork(), [
+    { ecn: 3, length: 80 },
+    { ecn: 0, length: 32 },
+    { ecn: 0, length: 80 },
+  ]);
+});
+
 test("no nonce is taken beyond the limit", () => {
   const { bench: bed, keypair } = bench();
   using _bed = bed;

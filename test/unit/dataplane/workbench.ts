@@ -17,7 +17,7 @@ import { Arena } from "../../../src/os/arena.ts";
 import { libc } from "../../../src/os/libc.ts";
 import { decodeSockaddr, sockaddrOf, sockaddrSize } from "../../../src/os/sockaddr.ts";
 import { must } from "../../../src/os/system-error.ts";
-import { openUdpSockets, type UdpSockets } from "../../../src/os/udp-socket.ts";
+import { openUdpSockets, type UdpSocketOptions, type UdpSockets } from "../../../src/os/udp-socket.ts";
 import { Coalescer } from "../../../src/packet/coalescing.ts";
 import { instantiateKernels, kernelsUrl } from "../../../src/packet/kernels.ts";
 import { Segmenter } from "../../../src/packet/segmentation.ts";
@@ -26,6 +26,7 @@ import { Keypair } from "../../../src/wireguard/keypair.ts";
 import { writeCounter } from "../../../src/wireguard/messages.ts";
 
 const MSG_DONTWAIT = 0x40;
+const IP_TOS = 1;
 const loopback = IpAddress.parse("127.0.0.1");
 const offloads = { tcp4: true, tcp6: true, udp: true };
 const slotsSize = 320 * 1024;
@@ -54,6 +55,7 @@ export class Workbench implements Disposable {
   readonly remote: Endpoint;
   readonly #local: Endpoint;
   readonly #networkFd: number;
+  readonly #remoteReader: DatagramReader;
 
   constructor(mtu = 1420, { localAddresses = false, headerless = 0 }: WorkbenchOptions = {}) {
     const shared = this.#resources.use(new Arena({ size: sharedMemorySize(layout), shared: true }));
@@ -64,8 +66,8 @@ export class Workbench implements Disposable {
     this.peers = new PeerTable(this.memory, layout.maximumPeers, (release) => release());
     this.allowedIps = new AllowedIps(this.memory.allowedIps);
     [this.#tun, this.#device] = this.#connectedPair();
-    const local = this.#open("probe", localAddresses);
-    const remote = this.#open("none"); // receives what was cut one by one
+    const local = this.#open("probe", { localAddresses, trafficClass: true });
+    const remote = this.#open("none", { trafficClass: true }); // receives what was cut one by one
     this.remote = new Endpoint(loopback, remote.port);
     this.#local = new Endpoint(loopback, local.port);
     this.#network = local.v4;
@@ -109,6 +111,7 @@ export class Workbench implements Disposable {
       buffer,
       clock,
     });
+    this.#remoteReader = new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) });
     const superPacket = take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
     this.inbound = new Inbound({
       memory,
@@ -149,9 +152,20 @@ export class Workbench implements Disposable {
     return receiveAll(this.#device, new Uint8Array(sockaddrSize)).map(({ message }) => message);
   }
 
-  toNetwork(message: Uint8Array): void {
+  /** `trafficClass` is what the datagram says of itself, and of congestion on its way. */
+  toNetwork(message: Uint8Array, trafficClass = 0): void {
     const to = sockaddrOf(this.#local);
+    must("setsockopt", libc.setsockopt(this.#networkFd, 0, IP_TOS, Uint8Array.of(trafficClass, 0, 0, 0), 4));
     must("sendto", libc.sendto(this.#networkFd, message, message.length, 0, to, to.length));
+  }
+
+  /** What each datagram says of congestion, and how long it is. */
+  congestionFromNetwork(): { ecn: number; length: number }[] {
+    const found: { ecn: number; length: number }[] = [];
+    while (this.#remoteReader.read(this.#networkFd) > 0) {
+      found.push({ ecn: this.#remoteReader.ecn, length: this.#remoteReader.length });
+    }
+    return found;
   }
 
   fromNetwork(): Uint8Array[] {
@@ -172,8 +186,8 @@ export class Workbench implements Disposable {
     this.#resources.dispose();
   }
 
-  #open(offloads: "probe" | "none", localAddresses = false): UdpSockets {
-    return this.#resources.use(openUdpSockets({ port: 0, v4Address: loopback, offloads, localAddresses }));
+  #open(offloads: "probe" | "none", told: Pick<UdpSocketOptions, "localAddresses" | "trafficClass"> = {}): UdpSockets {
+    return this.#resources.use(openUdpSockets({ port: 0, v4Address: loopback, offloads, ...told }));
   }
 
   #connectedPair(): [number, number] {
