@@ -211,6 +211,8 @@ test("datagrams say of congestion what their packets say, DSCP stays inside, and
       bed.congestionFromNetwork().map(({ ecn }) => ecn),
       [0, 2, 2, 2, 1, 3, 0, 2, 2, 2, 2],
     );
+    const localDevice = (bed.memory.peer(id) + PeerRecord.localDevice) >> 2;
+    assert.equal(bed.memory.words[localDevice], endpoint.local?.device ?? 0, "nothing was refused for our address");
   }
   assert.deepEqual(bed.memory.drops(), {});
 });

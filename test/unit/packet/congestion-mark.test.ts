@@ -31,3 +31,14 @@ test("a header checksum that was wrong stays wrong: the host is to find it", () 
   marked[10] ^= 0x40;
   assert.deepEqual(marked, right);
 });
+
+test("a header checksum that becomes zero is zero, not its other form", () => {
+  const base = makePacket({ trafficClass: Ecn.ect0 });
+  const checksum = (base[10] << 8) | base[11];
+  // Each step of the identification takes one from the checksum.
+  const packet = makePacket({ trafficClass: Ecn.ect0, identification: (checksum + 0x1_0000 - 0xffff) & 0xffff });
+  assert.deepEqual([...packet.subarray(10, 12)], [0xff, 0xfe]);
+  const expected = slowMergeEcn(packet, Ecn.ect1);
+  assert.equal(mergeEcn(packet, 0, Ecn.ect1), true);
+  assert.deepEqual(packet, expected);
+});
