@@ -1,18 +1,18 @@
 /**
- * The primitives from `node:crypto`, that is OpenSSL; the only file of this folder that imports from Node. Keyed
- * BLAKE2s and XChaCha20-Poly1305, which Node does not expose, come from `portable.ts`.
+ * The primitives from `node:crypto`, that is OpenSSL; the only file of this folder that imports from Node. All that is
+ * made of BLAKE2s is our own, being many times faster than a call there, and XChaCha20-Poly1305, which Node does not
+ * expose, comes from `portable.ts`.
  */
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
-  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
   type KeyObject,
 } from "node:crypto";
 import { concatBytes, wipe } from "../base/bytes.ts";
+import { hash, kdf, mac } from "./noise-hash.ts";
 import { portable } from "./portable.ts";
 import { type Primitives, tagLength } from "./primitives.ts";
 
@@ -23,21 +23,11 @@ const spkiPrefix = Uint8Array.of(0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3,
 const aead = "chacha20-poly1305";
 
 export const native: Primitives = {
-  mac: portable.mac,
+  hash,
+  mac,
+  kdf,
   xseal: portable.xseal,
   xopen: portable.xopen,
-
-  hash(...parts) {
-    const state = createHash("blake2s256");
-    for (const part of parts) state.update(part);
-    return bytesOf(state.digest());
-  },
-
-  hmac(key, ...parts) {
-    const state = createHmac("blake2s256", key);
-    for (const part of parts) state.update(part);
-    return bytesOf(state.digest());
-  },
 
   seal(key, nonce, plaintext, associated) {
     const cipher = createCipheriv(aead, key, nonce, { authTagLength: tagLength });

@@ -1,6 +1,6 @@
 /**
  * The symmetric primitives in plain JavaScript, from noble. `native.ts` takes from here what `node:crypto` does not
- * expose (keyed BLAKE2s, XChaCha20-Poly1305); the rest is its check in the suite that both must pass.
+ * expose (XChaCha20-Poly1305); the rest is its check in the suite that both must pass.
  */
 import { chacha20poly1305, xchacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { blake2s } from "@noble/hashes/blake2.js";
@@ -18,10 +18,13 @@ export const portable: SymmetricPrimitives = {
     return blake2s(message, { key, dkLen: 16 });
   },
 
-  hmac(key, ...parts) {
-    const state = hmac.create(blake2s, key);
-    for (const part of parts) state.update(part);
-    return state.digest();
+  kdf(count, key, input) {
+    const secret = hmac(blake2s, key, input);
+    const outputs: Uint8Array[] = [];
+    for (let i = 1; i <= count; i++) {
+      outputs.push(hmac(blake2s, secret, Uint8Array.of(...(outputs.at(-1) ?? []), i)));
+    }
+    return outputs;
   },
 
   seal(key, nonce, plaintext, associated) {

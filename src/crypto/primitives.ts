@@ -10,8 +10,8 @@ export interface SymmetricPrimitives {
   hash(...parts: readonly Uint8Array[]): Uint8Array;
   /** Keyed BLAKE2s with 16 bytes out: the paper's MAC. The key has at most 32 bytes. */
   mac(key: Uint8Array, message: Uint8Array): Uint8Array;
-  /** HMAC (RFC 2104) over BLAKE2s with its block of 64 bytes, 32 bytes out. The key has 32 bytes. */
-  hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array;
+  /** The paper's KDF, made of HMAC (RFC 2104) over BLAKE2s: outputs of 32 bytes, out of a key of 32 and an input. */
+  kdf(count: 1 | 2 | 3, key: Uint8Array, input: Uint8Array): Uint8Array[];
   /** ChaCha20-Poly1305 (RFC 8439 §2.8), a nonce of 12 bytes. The result is the ciphertext and its tag of 16 bytes. */
   seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, associated: Uint8Array): Uint8Array;
   /** The plaintext, or `undefined` where the tag does not match. */

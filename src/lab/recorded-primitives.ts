@@ -29,8 +29,6 @@ export class RecordedPrimitives implements Primitives {
   readonly #inner: Primitives;
   #chainings = 0;
   #chainKey: Uint8Array = new Uint8Array(0);
-  /** What the next chaining key is derived from. */
-  #pending: Uint8Array | undefined;
 
   constructor(inner: Primitives) {
     this.#inner = inner;
@@ -54,17 +52,14 @@ export class RecordedPrimitives implements Primitives {
     return result;
   }
 
-  /** The KDF's first call has the chaining key for its key; its second one's result is the next chaining key. */
-  hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
-    const result = this.#inner.hmac(key, ...parts);
-    if (this.#pending !== undefined && equalBytes(key, this.#pending)) {
-      this.#chainKey = Uint8Array.from(result);
-      this.#pending = undefined;
+  /** What is derived from the chaining key is, first of all, the next chaining key. */
+  kdf(count: 1 | 2 | 3, key: Uint8Array, input: Uint8Array): Uint8Array[] {
+    const outputs = this.#inner.kdf(count, key, input);
+    if (equalBytes(key, this.#chainKey)) {
+      this.#chainKey = Uint8Array.from(outputs[0]);
       this.#chainings++;
-    } else if (equalBytes(key, this.#chainKey)) {
-      this.#pending = Uint8Array.from(result);
     }
-    return result;
+    return outputs;
   }
 
   #start(chainKey: Uint8Array): void {

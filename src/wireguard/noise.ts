@@ -10,23 +10,8 @@ import { construction, identifier } from "./constants.ts";
 
 const nothing = new Uint8Array(0);
 const zeroNonce = new Uint8Array(12);
-const text = new TextEncoder();
-
-/** The KDF of whitepaper §5.4: as many outputs of 32 bytes as asked for, one to three, out of one key and input. */
-export function deriveKeys(
-  primitives: SymmetricPrimitives,
-  count: 1 | 2 | 3,
-  key: Uint8Array,
-  input: Uint8Array,
-): Uint8Array[] {
-  const secret = primitives.hmac(key, input);
-  const outputs: Uint8Array[] = [];
-  for (let i = 1; i <= count; i++) {
-    outputs.push(primitives.hmac(secret, outputs.at(-1) ?? nothing, Uint8Array.of(i)));
-  }
-  wipe(secret);
-  return outputs;
-}
+const constructionBytes = new TextEncoder().encode(construction);
+const identifierBytes = new TextEncoder().encode(identifier);
 
 export class SymmetricState implements Disposable {
   readonly #primitives: SymmetricPrimitives;
@@ -43,8 +28,8 @@ export class SymmetricState implements Disposable {
 
   /** The state both sides start from: they agree on the protocol and on who the responder is. */
   static initial(primitives: SymmetricPrimitives, responder: PublicKey): SymmetricState {
-    const chainKey = primitives.hash(text.encode(construction));
-    const hash = primitives.hash(chainKey, text.encode(identifier));
+    const chainKey = primitives.hash(constructionBytes);
+    const hash = primitives.hash(chainKey, identifierBytes);
     const state = new SymmetricState(primitives, chainKey, hash);
     state.mixHash(responder.bytes);
     return state;
@@ -66,18 +51,18 @@ export class SymmetricState implements Disposable {
 
   /** A shared secret that no cipher key is taken from. */
   mixChainKey(input: Uint8Array): void {
-    const [chainKey] = deriveKeys(this.#primitives, 1, this.#chainKey, input);
+    const [chainKey] = this.#primitives.kdf(1, this.#chainKey, input);
     this.#chain(chainKey);
   }
 
   mixKey(input: Uint8Array): void {
-    const [chainKey, key] = deriveKeys(this.#primitives, 2, this.#chainKey, input);
+    const [chainKey, key] = this.#primitives.kdf(2, this.#chainKey, input);
     this.#chain(chainKey);
     this.#rekey(key);
   }
 
   mixKeyAndHash(input: Uint8Array): void {
-    const [chainKey, data, key] = deriveKeys(this.#primitives, 3, this.#chainKey, input);
+    const [chainKey, data, key] = this.#primitives.kdf(3, this.#chainKey, input);
     this.#chain(chainKey);
     this.mixHash(data);
     wipe(data);
@@ -99,7 +84,7 @@ export class SymmetricState implements Disposable {
 
   /** The two keys of the session: initiator to responder, and back. */
   split(): [Uint8Array, Uint8Array] {
-    const [forth, back] = deriveKeys(this.#primitives, 2, this.#chainKey, nothing);
+    const [forth, back] = this.#primitives.kdf(2, this.#chainKey, nothing);
     return [forth, back];
   }
 
