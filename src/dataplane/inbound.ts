@@ -2,7 +2,7 @@
  * From the network to the TUN device.
  *
  *     1. receive    up to 64 datagrams of one sender with one call
- *     2. sort       handshake messages go to main, through a ring that drops when full
+ *     2. sort       handshake messages with a right mac1 go to main, through a ring that drops when full
  *     3. find       the receiver index names the keypair
  *     4. open       the message; what is not authentic ends here
  *     5. replay     each counter once (RFC 6479)
@@ -26,6 +26,7 @@ import { acceptCounter } from "../wireguard/replay-window.ts";
 import type { DatagramReader } from "./datagram-reader.ts";
 import { EndpointRecord, writeEndpoint } from "./endpoint-record.ts";
 import { selectNext } from "./keypair-table.ts";
+import { Mac1Door } from "./mac1-door.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -72,6 +73,7 @@ export class Inbound {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #drops: number;
+  readonly #mac1: Mac1Door;
   #posted = false;
   /** The peer that main was last told of in this batch: the next message, too, comes from where main will look. */
   #roamed = -1;
@@ -84,6 +86,7 @@ export class Inbound {
     this.#words = new Int32Array(options.arena.buffer);
     this.#bytes = new Uint8Array(options.arena.buffer);
     this.#drops = options.memory.dropRow("inbound");
+    this.#mac1 = new Mac1Door(options.memory, this.#bytes);
   }
 
   /** Handles what a socket holds. True if there may be more. */
@@ -139,6 +142,8 @@ export class Inbound {
   /** Step 2: main answers handshakes. */
   #handshake(at: number, length: number): DropReason | undefined {
     const reader = this.#options.reader;
+    // A cookie reply has none.
+    if (length !== CookieReply.size && !this.#mac1.admits(at, length)) return "mac1-invalid";
     const ring = this.#memory.handshakes;
     const payload = ring.reserve(senderRoom + length);
     if (payload < 0) return "handshake-queue-full";

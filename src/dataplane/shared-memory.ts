@@ -27,6 +27,9 @@ export const Control = {
   epoch: 3,
   outboundEpoch: 16,
   inboundEpoch: 32,
+  /** See mac1-door.ts. Main writes; the key is eight words. */
+  mac1Version: 4,
+  mac1Key: 48,
 } as const;
 
 /** 64-bit floats of the control region, as byte offsets: one row of drop counters a thread, then the statistics. */

@@ -8,16 +8,18 @@
 import { randomFillSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
-import type { PublicKey } from "../base/keys.ts";
+import type { PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
 import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import { decodeEndpoint, encodeEndpoint } from "../dataplane/endpoint-record.ts";
+import { publishMac1Key } from "../dataplane/mac1-door.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import type { UdpTransport } from "../transport/udp.ts";
+import { mac1KeyOf } from "../wireguard/cookies.ts";
 import { Device } from "../wireguard/device.ts";
 import { Initiation, messageType } from "../wireguard/messages.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
@@ -86,6 +88,13 @@ export class ProtocolDriver {
   settle(): void {
     for (const output of this.device.drain()) this.#apply(output);
     this.#lookSoon();
+  }
+
+  /** See `Device.setPrivateKey`. */
+  setPrivateKey(key: PrivateKey | undefined): void {
+    this.device.setPrivateKey(bootTime(), key);
+    const { publicKey } = this.device;
+    publishMac1Key(this.plane.memory, publicKey && mac1KeyOf(native, publicKey));
   }
 
   /** See `Device.shakeHands`. */

@@ -162,7 +162,7 @@ export class Tunnel implements AsyncDisposable {
       fail: (error) => this.#failure.resolve(error),
       log: options.log,
     });
-    this.#driver.device.setPrivateKey(bootTime(), options.privateKey);
+    this.#driver.setPrivateKey(options.privateKey);
   }
 
   /** Resolves if the tunnel can carry no more: a worker failed, or somebody deleted the interface. Then `close`. */
@@ -193,7 +193,7 @@ export class Tunnel implements AsyncDisposable {
   /** Changes who we are, `undefined` for nobody: all sessions end, and a peer with our new key is removed. */
   setPrivateKey(key: PrivateKey | undefined): void {
     if (key !== undefined) this.removePeer(new PublicKey(native.publicKey(key.bytes)));
-    this.#driver.device.setPrivateKey(bootTime(), key);
+    this.#driver.setPrivateKey(key);
     this.#log?.(key === undefined ? "private key removed" : "private key set");
     this.#driver.settle();
   }

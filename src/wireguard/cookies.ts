@@ -15,9 +15,15 @@ import { CookieReply, macLength, writeUint32 } from "./messages.ts";
 /** A source of that many unpredictable bytes. */
 export type Random = (length: number) => Uint8Array;
 
-const text = new TextEncoder();
+const labelMac1Bytes = new TextEncoder().encode(labelMac1);
+const labelCookieBytes = new TextEncoder().encode(labelCookie);
 const secretLength = 32;
 const nonceLength = 24;
+
+/** The key of mac1 in messages to the owner of this public key (whitepaper §5.4.4). No secret. */
+export function mac1KeyOf(primitives: SymmetricPrimitives, publicKey: PublicKey): Uint8Array {
+  return primitives.hash(labelMac1Bytes, publicKey.bytes);
+}
 
 /** The receiver's side: checks macs and hands out cookies. One per private key. */
 export class CookieChecker implements Disposable {
@@ -31,8 +37,8 @@ export class CookieChecker implements Disposable {
   constructor(primitives: SymmetricPrimitives, random: Random, publicKey: PublicKey) {
     this.#primitives = primitives;
     this.#random = random;
-    this.#mac1Key = primitives.hash(text.encode(labelMac1), publicKey.bytes);
-    this.#cookieKey = primitives.hash(text.encode(labelCookie), publicKey.bytes);
+    this.#mac1Key = mac1KeyOf(primitives, publicKey);
+    this.#cookieKey = primitives.hash(labelCookieBytes, publicKey.bytes);
     this.#secret = new Uint8Array(secretLength);
   }
 
@@ -87,8 +93,8 @@ export class CookieJar {
 
   constructor(primitives: SymmetricPrimitives, peer: PublicKey) {
     this.#primitives = primitives;
-    this.#mac1Key = primitives.hash(text.encode(labelMac1), peer.bytes);
-    this.#cookieKey = primitives.hash(text.encode(labelCookie), peer.bytes);
+    this.#mac1Key = mac1KeyOf(primitives, peer);
+    this.#cookieKey = primitives.hash(labelCookieBytes, peer.bytes);
   }
 
   /** Writes mac1, and mac2 where there is a fresh cookie, into the end of a handshake message. */
