@@ -79,6 +79,7 @@ export class DataPlane {
     this.#arena = new Arena({ size: sharedMemorySize(layout), shared: true });
     this.memory = new SharedMemory(this.#arena.buffer, this.#arena.base, layout);
     this.memory.words[Control.mtu] = options.mtu;
+    this.clampsMss = true;
     this.#reclaimer = new Reclaimer(this.memory);
     const retire = (release: () => void) => this.#retire(release);
     this.allowedIps = new AllowedIps(this.memory.allowedIps, retire);
@@ -106,6 +107,10 @@ export class DataPlane {
 
   set mtu(mtu: number) {
     Atomics.store(this.memory.words, Control.mtu, mtu);
+  }
+
+  set clampsMss(clamps: boolean) {
+    Atomics.store(this.memory.words, Control.clampMss, clamps ? 1 : 0);
   }
 
   /** Wakes the workers where they wait, as they must be when another socket has come under a descriptor of theirs. */

@@ -18,6 +18,7 @@ import type { Arena } from "../os/arena.ts";
 import { libc } from "../os/libc.ts";
 import type { Coalescer } from "../packet/coalescing.ts";
 import { mergeEcn } from "../packet/congestion-mark.ts";
+import { clampMss } from "../packet/mss-clamp.ts";
 import type { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { RejectAfterMessages } from "../wireguard/constants.ts";
 import { innerPacketLength } from "../wireguard/inner-packet.ts";
@@ -28,7 +29,7 @@ import { EndpointRecord, writeEndpoint } from "./endpoint-record.ts";
 import { selectNext } from "./keypair-table.ts";
 import { Mac1Door } from "./mac1-door.ts";
 import type { PacketAead } from "./packet-aead.ts";
-import { KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
+import { Control, KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
 /**
  * Kinds of records from this worker to main: `first` is the peer's id and `second` its generation, for `confirm` the
@@ -241,6 +242,8 @@ export class Inbound {
       : allowedIps.lookup(this.#bytes, opened + 8, 6);
     if (owner !== id) return "packet-wrong-source";
     if (reader.ecn !== 0 && !mergeEcn(this.#bytes, opened, reader.ecn)) return "packet-not-ecn-capable";
+    const { words } = this.#memory;
+    if (words[Control.clampMss] === 1) clampMss(this.#bytes, opened, length, words[Control.mtu]);
     this.received++;
     if (coalescer.add(opened, length)) return undefined;
     this.#write();

@@ -20,6 +20,7 @@ import { errno, libc } from "../os/libc.ts";
 import { Errno } from "../os/system-error.ts";
 import { Ecn, readEcn } from "../packet/congestion-mark.ts";
 import type { Kernels } from "../packet/kernels.ts";
+import { clampMss } from "../packet/mss-clamp.ts";
 import type { Segmenter } from "../packet/segmentation.ts";
 import { VirtioHeader } from "../packet/virtio-header.ts";
 import type { AllowedIps } from "../wireguard/allowed-ips.ts";
@@ -146,6 +147,7 @@ export class Outbound {
         return;
       }
       const count = segmenter.next(batch.text, batch.stride, room);
+      if (segmenter.count === 1) this.#clamp(segmenter.lastLength); // no SYN comes in a super-packet
       for (let i = 0; i < count; i++) {
         const wasLast = segmenter.remaining === 0 && i === count - 1;
         this.#seal(peer, keypair, wasLast ? this.#padded(segmenter.lastLength) : full);
@@ -153,6 +155,12 @@ export class Outbound {
     }
     this.#stampData(peer);
     this.#freshen(id, keypair);
+  }
+
+  /** Lowers the MSS that a SYN at the batch's `text` announces. */
+  #clamp(length: number): void {
+    const { words } = this.#memory;
+    if (words[Control.clampMss] === 1) clampMss(this.#bytes, this.#options.batch.text, length, words[Control.mtu]);
   }
 
   /** Numbers, seals and heads the message whose padded text lies at the batch's `text`. */
@@ -260,6 +268,7 @@ export class Outbound {
         const text = batch.text;
         this.#bytes.set(this.#memory.bytes.subarray(ring.payload, ring.payload + ring.length), text);
         kernels.zero(text + ring.length, padded - ring.length);
+        if (ring.length > 0) this.#clamp(ring.length);
         this.#seal(peer, keypair, padded);
         if (ring.length > 0) this.#stampData(peer);
         else this.#stampKeepalive(peer);

@@ -46,7 +46,17 @@ export const Tcp = {
 export const Udp = { size: 8, sourcePort: 0, destinationPort: 2, length: 4, checksum: 6 } as const;
 
 /** Assigned Internet Protocol Numbers (IANA), which IPv6 uses for its extension headers as well. */
-export const Protocol = { hopByHop: 0, icmp: 1, tcp: 6, udp: 17, icmpv6: 58, destinationOptions: 60 } as const;
+export const Protocol = {
+  hopByHop: 0,
+  icmp: 1,
+  tcp: 6,
+  udp: 17,
+  routing: 43,
+  fragment: 44,
+  authentication: 51,
+  icmpv6: 58,
+  destinationOptions: 60,
+} as const;
 
 /** A 16-bit number in network order. */
 export function readUint16(bytes: Uint8Array, at: number): number {

@@ -29,6 +29,8 @@ export interface InterfaceSection {
   /** 0 is off. */
   mark?: number;
   mtu?: number;
+  /** Whether TCP is told to send no segments larger than fit the tunnel. */
+  clampMss: boolean;
   table: TableChoice;
   resolvers: IpAddress[];
   searchDomains: string[];
@@ -43,6 +45,7 @@ const largestMtu = 65_535 - 80;
 export function emptyInterfaceSection(): InterfaceSection {
   return {
     addresses: [],
+    clampMss: true,
     table: { kind: "auto" },
     resolvers: [],
     searchDomains: [],
@@ -65,6 +68,9 @@ export function setInterfaceKey(section: InterfaceSection, key: string, value: s
       return true;
     case "mtu":
       section.mtu = parseNumber(value, smallestMtu, largestMtu);
+      return true;
+    case "clampmss":
+      section.clampMss = parseBoolean(value);
       return true;
     case "fwmark":
       section.mark = parseNumberOrOff(value, 0xffff_ffff);

@@ -134,6 +134,7 @@ export class ManagedTunnel {
     const isKept = privateKey === undefined || tunnel.privateKey?.equals(privateKey) === true;
     if (!isKept) tunnel.setPrivateKey(privateKey);
     changePeers(tunnel, peers, new Map(this.#peers.map((peer) => [peer.publicKey.toString(), peer.endpoint])));
+    tunnel.clampsMss = next.clampMss;
     this.#peers = peers;
     this.#config = config;
     this.#persist();
@@ -180,6 +181,7 @@ export class ManagedTunnel {
       },
       notice: (error) => log(error.line),
     });
+    this.#tunnel.clampsMss = config.interface.clampMss;
     this.#peers = peers;
     this.#persist();
     this.#services = await serve?.(this.#tunnel);

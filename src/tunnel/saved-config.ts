@@ -27,6 +27,7 @@ export function formatConfig(section: InterfaceSection, { tunnel, addresses, mtu
     ...addresses.map((address) => ["Address", address.toString()] as const),
     ["DNS", [...resolvers, ...searchDomains].join(", ") || undefined],
     ["MTU", section.mtu === undefined ? undefined : mtu],
+    ["ClampMss", section.clampMss ? undefined : "false"],
     ["Table", table.kind === "table" ? table.table : table.kind === "off" ? "off" : undefined],
     ["SaveConfig", section.saveConfig ? "true" : undefined],
     ...hooks.preUp.map((hook) => ["PreUp", hook] as const),

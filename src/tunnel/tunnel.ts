@@ -222,6 +222,11 @@ export class Tunnel implements AsyncDisposable {
     this.#driver.settle();
   }
 
+  /** Whether SYNs announce no segments larger than fit the tunnel; so at first. */
+  set clampsMss(clamps: boolean) {
+    this.#driver.plane.clampsMss = clamps;
+  }
+
   hasPeer(key: PublicKey): boolean {
     return this.#driver.device.peer(key) !== undefined;
   }

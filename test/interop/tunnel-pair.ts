@@ -28,6 +28,8 @@ export interface TunnelPairOptions extends WarrenOptions {
   readonly presharedKey?: boolean;
   readonly warrenMtu?: number;
   readonly peerMtu?: number;
+  /** More lines of warren's [Interface]. */
+  readonly settings?: readonly string[];
   /** One that is there already; the pair takes it over. */
   readonly underlay?: Underlay;
 }
@@ -55,6 +57,7 @@ export class TunnelPair implements Disposable {
       `ListenPort = ${ports.left}`,
       `Address = ${inside.left[4]}/24, ${inside.left[6]}/64`,
       `MTU = ${warrenMtu}`,
+      ...(options.settings ?? []),
       "[Peer]",
       `PublicKey = ${publicKeyOf(keys.peer)}`,
       `AllowedIPs = ${inside.right[4]}/32, ${inside.right[6]}/128`,

@@ -22,6 +22,7 @@ const section: fc.Arbitrary<InterfaceSection> = fc.record({
   addresses: fc.array(cidr, { maxLength: 4 }),
   mark: fc.integer({ min: 1, max: 0xffff_ffff }),
   mtu: fc.integer({ min: 1280, max: 9000 }),
+  clampMss: fc.boolean(),
   table: fc.oneof(
     fc.constantFrom({ kind: "auto" } as const, { kind: "off" } as const),
     fc.integer({ min: 1, max: 0xffff_ffff }).map((table) => ({ kind: "table", table }) as const),
