@@ -40,7 +40,7 @@ function extend(packet: Uint8Array, headers: readonly (readonly [number, number,
   const bytes = headers.flatMap(([kind, units, body], i) => {
     const size = kind === 44 ? 8 : kind === 51 ? (units + 2) * 4 : (units + 1) * 8;
     const header = [kinds[i + 1], kind === 44 ? 0 : units, ...body].slice(0, size);
-    if (kind === 44) header.splice(2, 2, 0, 1); // the first fragment, of several
+    if (kind === 44) header.splice(2, 2, body[0] >> 7, 1); // the first fragment, or one in the middle
     return header;
   });
   const extended = Uint8Array.from([...packet.slice(0, 40), ...bytes, ...packet.slice(40)]);
