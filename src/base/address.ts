@@ -115,6 +115,14 @@ export interface LocalAddress {
   readonly device: number;
 }
 
+/** What carries datagrams on from an endpoint on this machine, where UDP does not: then that is only where they are handed over. */
+export interface Carriage {
+  /** For a reader: `tls://198.51.100.7:443`. */
+  readonly name: string;
+  /** The other end of the connection; undefined while it is not known. */
+  readonly remote: Endpoint | undefined;
+}
+
 /** Where a datagram goes to or comes from: an address and a UDP port. */
 export class Endpoint {
   readonly address: IpAddress;
@@ -123,8 +131,10 @@ export class Endpoint {
   readonly scope: number;
   /** Which of our addresses the datagram came to, so that an answer can leave from there; undefined if any will do. */
   readonly local: LocalAddress | undefined;
+  /** What takes the datagrams from there to the peer; undefined for plain UDP, where the endpoint is the peer's own. */
+  readonly carriage: Carriage | undefined;
 
-  constructor(address: IpAddress, port: number, scope = 0, local?: LocalAddress) {
+  constructor(address: IpAddress, port: number, scope = 0, local?: LocalAddress, carriage?: Carriage) {
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new VpnError("invalid-argument", `${port} is not a port`, { remedy: "use 1 to 65535" });
     }
@@ -132,6 +142,7 @@ export class Endpoint {
     this.port = port;
     this.scope = scope;
     this.local = local;
+    this.carriage = carriage;
   }
 
   /** Parses `192.0.2.1:51820` or `[2001:db8::1]:51820`. Throws `invalid-argument`. */
@@ -162,10 +173,23 @@ export class Endpoint {
 
   /** The same place, with an answer from any of our addresses. */
   get withoutLocal(): Endpoint {
-    return this.local === undefined ? this : new Endpoint(this.address, this.port, this.scope);
+    if (this.local === undefined) return this;
+    return new Endpoint(this.address, this.port, this.scope, undefined, this.carriage);
   }
 
+  /** The same place, from which a carriage takes the datagrams on. */
+  carriedBy(carriage: Carriage | undefined): Endpoint {
+    return new Endpoint(this.address, this.port, this.scope, this.local, carriage);
+  }
+
+  /** The peer's own address and port, as far as it is known; what is handed over on this machine is not at its end. */
+  get remote(): Endpoint | undefined {
+    return this.carriage === undefined ? this : this.carriage.remote;
+  }
+
+  /** Where the peer is, for a reader: what carries the datagrams, where something does. */
   toString(): string {
+    if (this.carriage !== undefined) return this.carriage.name;
     if (this.family === 4) return `${this.address}:${this.port}`;
     return `[${this.address}${this.scope === 0 ? "" : `%${this.scope}`}]:${this.port}`;
   }

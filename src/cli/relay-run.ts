@@ -37,7 +37,6 @@ const kinds: Readonly<Record<Exclude<Scheme, "udp">, readonly StreamKind[]>> = {
   wss: ["wss"],
   any: ["tcp", "tls", "ws", "wss"],
 };
-const secure: readonly Scheme[] = ["tls", "wss", "any"];
 const largestMark = 0xffff_ffff;
 
 /** Until a signal ends it. Throws `invalid-argument` for wrong usage. */
@@ -107,7 +106,7 @@ async function serve(
 ): Promise<void> {
   refuse(options, ["ca", "serverName", "insecureAcceptAnyCertificate", "maxApps"], "the server's side");
   const ports = locals.flatMap((local) => portsOf(withPath(local, options)));
-  const needsIdentity = locals.find(({ scheme }) => secure.includes(scheme));
+  const needsIdentity = locals.find(({ isSecure }) => isSecure);
   if (needsIdentity !== undefined && (options.cert === undefined || options.key === undefined)) {
     throw usage(`${needsIdentity} speaks TLS`, "name a certificate and its key with --cert and --key");
   }

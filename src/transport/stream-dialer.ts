@@ -2,11 +2,11 @@
  * Makes links: looks a host up, connects a socket that carries the mark already, and speaks TLS and WebSocket on it as
  * the URL says. Every address of the host is tried in turn.
  */
-import { promises as dns, type LookupAddress } from "node:dns";
+import { promises as dns } from "node:dns";
 import { Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { WebSocket } from "ws";
-import type { AddressFamily } from "../base/address.ts";
+import { type AddressFamily, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { createStreamSocket } from "../os/tcp-socket.ts";
 import { type DatagramLink, type LinkLimits, largestDatagram } from "./datagram-link.ts";
@@ -24,6 +24,8 @@ export interface DialerOptions {
   readonly serverName?: string | undefined;
   /** Whether any certificate will do. */
   readonly acceptAnyCertificate?: boolean;
+  /** Who knows the addresses of a host; left out, the system. */
+  readonly lookUp?: ((host: string) => Promise<readonly IpAddress[]>) | undefined;
 }
 
 /** For one address: TCP, TLS and WebSocket together. */
@@ -32,10 +34,10 @@ const connectMs = 10_000;
 /** A link that is open. Throws `not-available`, in one line, where no address of the host gives one; `signal` gives up. */
 export async function dial(options: DialerOptions, signal: AbortSignal): Promise<DatagramLink> {
   let last: unknown;
-  for (const { address, family } of await lookUp(options.url)) {
+  for (const address of await lookUp(options)) {
     signal.throwIfAborted();
     try {
-      return await dialAddress(options, address, family === 6 ? 6 : 4, signal);
+      return await dialAddress(options, String(address), address.family, signal);
     } catch (error) {
       signal.throwIfAborted();
       last = error;
@@ -44,16 +46,24 @@ export async function dial(options: DialerOptions, signal: AbortSignal): Promise
   throw new VpnError("not-available", `no connection to ${options.url}: ${explain(last)}`, { cause: last });
 }
 
-async function lookUp({ host, address }: TransportUrl): Promise<readonly LookupAddress[]> {
-  if (address !== undefined) return [{ address: String(address), family: address.family }];
-  try {
-    return await dns.lookup(host, { all: true });
-  } catch (error) {
-    throw new VpnError("not-available", `the host ${JSON.stringify(host)} was not found`, {
-      remedy: "check the name and this machine's DNS, or write an address",
-      cause: error,
-    });
-  }
+async function lookUp({ url, lookUp: ask = askSystem }: DialerOptions): Promise<readonly IpAddress[]> {
+  const { host, address } = url;
+  if (address !== undefined) return [address];
+  let cause: unknown;
+  const found = await ask(host).catch((error: unknown) => {
+    cause = error;
+    return [];
+  });
+  if (found.length > 0) return found;
+  throw new VpnError("not-available", `the host ${JSON.stringify(host)} was not found`, {
+    remedy: "check the name and this machine's DNS, or write an address",
+    cause,
+  });
+}
+
+async function askSystem(host: string): Promise<IpAddress[]> {
+  const found = await dns.lookup(host, { all: true });
+  return found.map(({ address }) => IpAddress.parse(address.replace(/%.*/, "")));
 }
 
 async function dialAddress(

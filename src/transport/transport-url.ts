@@ -9,6 +9,7 @@ export const schemes = ["udp", "tcp", "tls", "ws", "wss", "any"] as const;
 export type Scheme = (typeof schemes)[number];
 
 const defaultPorts: Readonly<Partial<Record<Scheme, number>>> = { tls: 443, ws: 80, wss: 443 };
+const secure: readonly Scheme[] = ["tls", "wss", "any"];
 const withPath: readonly Scheme[] = ["ws", "wss", "any"];
 const example = "write it like udp://127.0.0.1:51820, tcp://vpn.example:443 or wss://vpn.example/path";
 
@@ -45,6 +46,16 @@ export class TransportUrl {
   /** The address, where the host is one. */
   get address(): IpAddress | undefined {
     return /^[0-9.]+$/.test(this.host) || this.host.includes(":") ? IpAddress.parse(this.host) : undefined;
+  }
+
+  /** Whether who listens there needs a certificate. */
+  get isSecure(): boolean {
+    return secure.includes(this.scheme);
+  }
+
+  /** All of it, for a file that may hold secrets. */
+  reveal(): string {
+    return `${this}${withPath.includes(this.scheme) ? this.path : ""}`;
   }
 
   /** Without the path. */

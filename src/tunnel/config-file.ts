@@ -24,7 +24,9 @@ const looksLikeKey = /[A-Za-z0-9+/]{40}/;
 /** What complains of these quotes nothing. */
 const keysAreRead: ReadonlySet<string> = new Set(["privatekey", "publickey", "presharedkey"]);
 /** These may be given any number of times, and add up. */
-const listKeys: ReadonlySet<string> = new Set("address dns preup postup predown postdown allowedips".split(" "));
+const listKeys: ReadonlySet<string> = new Set(
+  "address dns preup postup predown postdown allowedips endpoint listen".split(" "),
+);
 const smallestIpv6Mtu = 1280; // RFC 8200 §5
 
 /**
@@ -121,7 +123,11 @@ function contradictions(sections: readonly Section[]): Problem[] {
   const own = publicKeyOf(sections);
   for (const { kind, line, values } of sections) {
     if (kind === "interface") {
-      const { addresses, mtu } = values;
+      const { addresses, mtu, listen, certificate, certificateKey } = values;
+      const secure = listen.find(({ isSecure }) => isSecure);
+      if (secure !== undefined && (certificate === undefined || certificateKey === undefined)) {
+        problems.push({ line, what: `${secure} speaks TLS, which needs TlsCertificate and TlsKey` });
+      }
       if (mtu !== undefined && mtu < smallestIpv6Mtu && addresses.some((address) => address.family === 6)) {
         problems.push({ line, what: `IPv6 addresses need an MTU of ${smallestIpv6Mtu} or more` });
       }

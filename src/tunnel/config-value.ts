@@ -13,7 +13,7 @@ export function parseResolvers(value: string): (IpAddress | string)[] {
 }
 
 /** What stands between commas and blanks. Throws one error for every word that is wrong. */
-function parseList<T>(value: string, what: string, parse: (word: string) => T): T[] {
+export function parseList<T>(value: string, what: string, parse: (word: string) => T): T[] {
   const words = value.split(/[\s,]+/).filter((word) => word !== "");
   if (words.length === 0 && value !== "") throw wrong(value, what);
   const errors: VpnError[] = [];
@@ -43,6 +43,12 @@ export function parseNumber(value: string, least: number, most: number): number 
 /** As `parseNumber`, with `off` for 0. */
 export function parseNumberOrOff(value: string, most: number): number {
   return value.toLowerCase() === "off" ? 0 : parseNumber(value, 0, most);
+}
+
+/** A file, which must not depend on where somebody stands. */
+export function parseFilePath(value: string): string {
+  if (value.startsWith("/") && !value.includes("\0")) return value;
+  throw wrong(value, "the path of a file, from / on");
 }
 
 export function parseBoolean(value: string): boolean {

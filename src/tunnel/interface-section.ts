@@ -2,7 +2,17 @@
 import type { Cidr, IpAddress } from "../base/address.ts";
 import { PrivateKey } from "../base/keys.ts";
 import { routingTable } from "../os/routing-tables.ts";
-import { parseBoolean, parseNumber, parseNumberOrOff, parsePrefixes, parseResolvers, wrong } from "./config-value.ts";
+import { TransportUrl } from "../transport/transport-url.ts";
+import {
+  parseBoolean,
+  parseFilePath,
+  parseList,
+  parseNumber,
+  parseNumberOrOff,
+  parsePrefixes,
+  parseResolvers,
+  wrong,
+} from "./config-value.ts";
 
 /**
  * Where the routes of allowed IPs go. `auto`: the main table, and default routes into one of their own behind policy
@@ -35,6 +45,12 @@ export interface InterfaceSection {
   resolvers: IpAddress[];
   searchDomains: string[];
   hooks: Hooks;
+  /** Where peers may come by streams. */
+  listen: TransportUrl[];
+  /** Files of the listening side: its certificate with the chain and its key, PEM, and what to show to a browser. */
+  certificate?: string;
+  certificateKey?: string;
+  webPage?: string;
   /** Whether the file is to be written anew from what the tunnel has become when it goes down. */
   saveConfig: boolean;
 }
@@ -50,6 +66,7 @@ export function emptyInterfaceSection(): InterfaceSection {
     resolvers: [],
     searchDomains: [],
     hooks: { preUp: [], postUp: [], preDown: [], postDown: [] },
+    listen: [],
     saveConfig: false,
   };
 }
@@ -96,12 +113,32 @@ export function setInterfaceKey(section: InterfaceSection, key: string, value: s
     case "postdown":
       section.hooks.postDown.push(value);
       return true;
+    case "listen":
+      section.listen.push(...parseList(value, "a place to listen on", parseListenUrl));
+      return true;
+    case "tlscertificate":
+      section.certificate = parseFilePath(value);
+      return true;
+    case "tlskey":
+      section.certificateKey = parseFilePath(value);
+      return true;
+    case "webpage":
+      section.webPage = parseFilePath(value);
+      return true;
     case "saveconfig":
       section.saveConfig = parseBoolean(value);
       return true;
     default:
       return false;
   }
+}
+
+/** An address of this machine, or * for all, and what to take there. */
+export function parseListenUrl(text: string): TransportUrl {
+  const url = TransportUrl.parse(text);
+  if (url.scheme === "udp") throw wrong(text, "a stream: UDP has its ListenPort");
+  if (url.host !== "*" && url.address === undefined) throw wrong(text, "an address of this machine, or * for all");
+  return url;
 }
 
 function parseTable(value: string): TableChoice {

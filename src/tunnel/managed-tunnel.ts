@@ -8,6 +8,7 @@ import type { Endpoint } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { routingTable } from "../os/routing-tables.ts";
+import { Handovers } from "../transport/handovers.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { takeMark } from "./default-route.ts";
 import { type HostLookup, isAddress, lookUpEndpoint, systemLookup } from "./endpoint-lookup.ts";
@@ -17,6 +18,7 @@ import { type HookStage, runHooks } from "./hooks.ts";
 import { type HostSettings, HostSetup } from "./host-setup.ts";
 import type { Hooks, TableChoice } from "./interface-section.ts";
 import { Journal, type ReloadOutcome } from "./journal.ts";
+import { hasPaths, PathKeeper, type PathPlan } from "./path-keeper.ts";
 import { changePeers } from "./peer-changes.ts";
 import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
@@ -41,13 +43,28 @@ export interface ManagedTunnelOptions {
   readonly signal?: AbortSignal;
 }
 
+type OuterPeers = NonNullable<HostSettings["peers"]>;
+
+interface LocatedPeers {
+  readonly peers: readonly TunnelPeerOptions[];
+  readonly outer: OuterPeers;
+  readonly plan: PathPlan;
+}
+
 export class ManagedTunnel {
   readonly #options: ManagedTunnelOptions;
   readonly #journal: Journal;
   #config: ConfigFile;
   #peers: readonly TunnelPeerOptions[] = [];
+  readonly #handovers = new Handovers();
+  readonly #paths: PathKeeper;
   #host: HostSetup | undefined;
   #tunnel: Tunnel | undefined;
+  /** The peers with every endpoint that they may have outside. */
+  #outer: OuterPeers = [];
+  #hosts: HostLookup = systemLookup;
+  /** What of the tunnel is known while it opens, and may have begun to send. */
+  #opening: Pick<Tunnel, "port" | "mark"> | undefined;
   #services: AsyncDisposable | undefined;
   #persistence: Disposable | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -74,6 +91,13 @@ export class ManagedTunnel {
     this.#options = options;
     this.#config = options.config;
     this.#journal = journal;
+    const { log } = options;
+    this.#paths = new PathKeeper({
+      handovers: this.#handovers,
+      tunnel: () => this.#tunnel ?? this.#opening,
+      hosts: () => this.#hosts,
+      log,
+    });
   }
 
   get tunnel(): Tunnel {
@@ -113,21 +137,18 @@ export class ManagedTunnel {
     const { tunnel } = this;
     const former = this.#config.interface;
     const next = config.interface;
-    const { mark: presentMark } = tunnel;
-    const peers = await lookUpPeers(
-      config,
-      new EndpointResolver({ resolvers: this.#resolvers, mark: () => presentMark }),
-    );
+    const { peers, outer, plan } = await this.#lookUpPeers(config);
     const { mark } = tunnel;
-    const before = this.#hostSettings(this.#config, this.#peers, mark);
+    const before = this.#hostSettings(this.#config, this.#outer, mark);
     const hooks = this.#journal.deeds.filter(({ kind }) => kind === "hooks");
     try {
       const wanted = this.#chooseMark(config);
       if (wanted !== mark) tunnel.setMark(wanted);
-      this.#host?.change(this.#hostSettings(config, peers, wanted));
+      this.#host?.change(this.#hostSettings(config, outer, wanted));
       this.#changePort(former.listenPort, next.listenPort, before);
     } catch (error) {
       if (tunnel.mark !== mark) tunnel.setMark(mark);
+      plan.discard();
       throw error;
     }
     const { privateKey } = next;
@@ -135,7 +156,9 @@ export class ManagedTunnel {
     if (!isKept) tunnel.setPrivateKey(privateKey);
     changePeers(tunnel, peers, new Map(this.#peers.map((peer) => [peer.publicKey.toString(), peer.endpoint])));
     tunnel.clampsMss = next.clampMss;
+    plan.adopt();
     this.#peers = peers;
+    this.#outer = outer;
     this.#config = config;
     this.#persist();
     if (hooksOfStart(former.hooks) !== hooksOfStart(next.hooks)) {
@@ -164,9 +187,12 @@ export class ManagedTunnel {
     const mark = this.#chooseMark(config);
     // A kill switch that is there already lets questions pass that have the tunnel's mark, and no others.
     const isShut = this.#journal.deeds.some(({ kind }) => kind === "kill-switch");
-    const hosts = isShut ? new EndpointResolver({ resolvers, mark: () => mark }) : systemLookup;
-    const peers = await lookUpPeers(config, hosts);
-    const settings = this.#hostSettings(config, peers, mark);
+    const past = new EndpointResolver({ resolvers, mark: () => this.#tunnel?.mark ?? mark });
+    this.#hosts = isShut ? past : systemLookup;
+    const { peers, outer, plan } = await this.#lookUpPeers(config);
+    plan.adopt();
+    this.#hosts = past;
+    const settings = this.#hostSettings(config, outer, mark);
     this.#noteHooks("postDown");
     await this.#runHooks("PreUp", hooks.preUp);
     this.#tunnel = await Tunnel.open({
@@ -175,7 +201,9 @@ export class ManagedTunnel {
       listenPort,
       mark,
       peers,
-      setUp: (link) => {
+      handovers: this.#handovers,
+      setUp: (link, port) => {
+        this.#opening = { port, mark };
         this.#host = HostSetup.apply(link, { ...settings, journal: this.#journal });
         return this.#host;
       },
@@ -183,6 +211,7 @@ export class ManagedTunnel {
     });
     this.#tunnel.clampsMss = config.interface.clampMss;
     this.#peers = peers;
+    this.#outer = outer;
     this.#persist();
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
@@ -202,9 +231,12 @@ export class ManagedTunnel {
   /** Keeps in touch with those peers that have an endpoint, as they are configured now. */
   #persist(): void {
     this.#persistence?.[Symbol.dispose]();
-    const peers = this.#config.peers.flatMap(({ publicKey, endpoint }) =>
-      endpoint === undefined ? [] : [{ publicKey, endpointName: isAddress(endpoint.host) ? undefined : endpoint }],
-    );
+    const peers = this.#config.peers.flatMap((peer) => {
+      const { publicKey, endpoint } = peer;
+      if (endpoint === undefined) return [];
+      // Where there are several ways, each is looked up again by whoever keeps them.
+      return [{ publicKey, endpointName: isAddress(endpoint.host) || hasPaths(peer) ? undefined : endpoint }];
+    });
     this.#persistence = persist(this.tunnel, { peers, resolvers: this.#resolvers, log: this.#options.log });
   }
 
@@ -224,6 +256,7 @@ export class ManagedTunnel {
     await attempt(() => this.#persistence?.[Symbol.dispose]());
     await attempt(async () => await this.#services?.[Symbol.asyncDispose]());
     await attempt(() => this.#tunnel?.close());
+    await attempt(() => this.#paths[Symbol.dispose]());
     failures.push(...this.#journal.undo(0, ({ kind }) => !how.keepsKillSwitch || kind !== "kill-switch"));
     await attempt(() => this.#runHooks("PostDown", this.#journal.takeHooks("postDown")));
     const { name, log } = this.#options;
@@ -263,7 +296,7 @@ export class ManagedTunnel {
     return takeMark(this.#journal, host);
   }
 
-  #hostSettings(config: ConfigFile, peers: readonly TunnelPeerOptions[], mark: number): HostSettings {
+  #hostSettings(config: ConfigFile, peers: OuterPeers, mark: number): HostSettings {
     const { addresses, mtu, table, resolvers, searchDomains } = config.interface;
     const { forward = false } = this.#options;
     const names = { resolvers, searchDomains };
@@ -277,6 +310,29 @@ export class ManagedTunnel {
   get #killSwitch(): { readonly lan: boolean } | undefined {
     const left = this.#journal.deeds.findLast((deed) => deed.kind === "kill-switch");
     return this.#options.killSwitch ?? (left && { lan: left.lan === true });
+  }
+
+  /** Where the peers are: in the tunnel's eyes, and outside. */
+  async #lookUpPeers(config: ConfigFile): Promise<LocatedPeers> {
+    const plan = await this.#paths.plan(config.peers);
+    try {
+      const peers = await Promise.all(
+        config.peers.map(async ({ endpoint, ways: _ways, trust: _trust, ...peer }) => {
+          const found = plan.first(peer.publicKey) ?? (endpoint && (await lookUpEndpoint(endpoint, this.#hosts)));
+          return { ...peer, ...(found === undefined ? {} : { endpoint: found }) };
+        }),
+      );
+      const others = peers.flatMap(({ publicKey }) =>
+        plan.outer(publicKey).map((endpoint) => ({ allowedIps: [], endpoint })),
+      );
+      const plain = peers.map((peer) =>
+        plan.first(peer.publicKey) === undefined ? peer : { allowedIps: peer.allowedIps },
+      );
+      return { peers, outer: [...plain, ...others], plan };
+    } catch (error) {
+      plan.discard();
+      throw error;
+    }
   }
 
   /** Writes down what is to be run at the end, should this process not be there to do it. */
@@ -313,15 +369,6 @@ export async function undoJournal(
   failures.push(...journal.undo(0, which));
   await run("PostDown", journal.takeHooks("postDown"));
   return failures;
-}
-
-function lookUpPeers(config: ConfigFile, hosts: HostLookup): Promise<TunnelPeerOptions[]> {
-  return Promise.all(
-    config.peers.map(async ({ endpoint, ...peer }) => {
-      const found: Endpoint | undefined = endpoint && (await lookUpEndpoint(endpoint, hosts));
-      return { ...peer, ...(found === undefined ? {} : { endpoint: found }) };
-    }),
-  );
 }
 
 function routeTarget(table: TableChoice): RouteTarget {

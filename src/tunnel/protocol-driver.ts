@@ -7,6 +7,7 @@
  */
 import { randomFillSync } from "node:crypto";
 import { readFileSync } from "node:fs";
+import type { Endpoint } from "../base/address.ts";
 import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
 import type { PrivateKey, PublicKey } from "../base/keys.ts";
 import { native } from "../crypto/native.ts";
@@ -18,6 +19,7 @@ import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
 import type { SuperPacketKinds } from "../packet/virtio-header.ts";
+import type { Handovers } from "../transport/handovers.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import { mac1KeyOf } from "../wireguard/cookies.ts";
 import { Device } from "../wireguard/device.ts";
@@ -37,6 +39,8 @@ export interface ProtocolDriverOptions {
   readonly tun: TunDevice;
   readonly transport: UdpTransport;
   readonly aead: AeadName | undefined;
+  /** What endpoints on loopback stand for. */
+  readonly handovers: Handovers | undefined;
   /** A worker has failed: no packet will pass any more. */
   readonly fail: (error: VpnError) => void;
   /** Told in a line of what the protocol does. */
@@ -47,6 +51,7 @@ export class ProtocolDriver {
   readonly device: Device;
   readonly plane: DataPlane;
   readonly #transport: UdpTransport;
+  readonly #handovers: Handovers | undefined;
   readonly #fail: (error: VpnError) => void;
   readonly #log: ((line: string) => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -54,8 +59,9 @@ export class ProtocolDriver {
   #isLookingSoon = false;
 
   /** Lays out what is shared; no thread runs yet. */
-  constructor({ maximumPeers, mtu, tun, transport, aead, fail, log }: ProtocolDriverOptions) {
+  constructor({ maximumPeers, mtu, tun, transport, aead, handovers, fail, log }: ProtocolDriverOptions) {
     this.#transport = transport;
+    this.#handovers = handovers;
     this.#fail = fail;
     this.#log = log;
     this.device = new Device({
@@ -112,6 +118,11 @@ export class ProtocolDriver {
     return { endpoint: peer.endpoint, receivedAt, unansweredSince, isShakingHands: peer.isShakingHands };
   }
 
+  /** An endpoint as it is to be shown: where a stream carries the datagrams on, with what is known of it now. */
+  resolve(endpoint: Endpoint | undefined): Endpoint | undefined {
+    return endpoint && (this.#handovers?.resolve(endpoint) ?? endpoint);
+  }
+
   /** The first step of the end: no deadline is met any more. */
   end(): void {
     this.#isEnding = true;
@@ -147,7 +158,7 @@ export class ProtocolDriver {
     return {
       handshake: (message, from, waiting) => {
         if (waiting > loadThreshold) this.device.noteLoad(bootTime());
-        const source = decodeEndpoint(from);
+        const source = this.#endpointOf(from);
         if (source !== undefined) this.#count(this.device.receive(bootTime(), message, source));
         this.settle(); // answers leave at once, and a flood of them does not pile up
       },
@@ -162,13 +173,18 @@ export class ProtocolDriver {
       },
       roam: (id, from) => {
         const peer = peerOf(id);
-        const endpoint = decodeEndpoint(from);
+        const endpoint = this.#endpointOf(from);
         if (peer !== undefined && endpoint !== undefined) this.device.roam(bootTime(), peer, endpoint);
       },
       settle: () => this.settle(),
       fail: (error) =>
         this.#fail(error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error })),
     };
+  }
+
+  /** Where a worker heard somebody, as it is to be remembered and shown. */
+  #endpointOf(record: Uint8Array): Endpoint | undefined {
+    return this.resolve(decodeEndpoint(record));
   }
 
   #apply(output: Output): void {

@@ -28,12 +28,8 @@ export interface TunnelStatus {
   readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
 }
 
-export function statusOf(
-  { device, plane }: ProtocolDriver,
-  tun: TunDevice,
-  transport: UdpTransport,
-  mtu: number,
-): TunnelStatus {
+export function statusOf(driver: ProtocolDriver, tun: TunDevice, transport: UdpTransport, mtu: number): TunnelStatus {
+  const { device, plane } = driver;
   return {
     name: tun.name,
     port: transport.port,
@@ -42,7 +38,7 @@ export function statusOf(
     offloads: { tun: superPackets(tun), udp: transport.offloads },
     peers: Array.from(device.peers, (peer) => ({
       publicKey: peer.publicKey.toString(),
-      endpoint: peer.endpoint?.toString(),
+      endpoint: driver.resolve(peer.endpoint)?.toString(),
       lastHandshakeAt: peer.lastHandshakeAt,
       unansweredInitiations: peer.unansweredInitiations,
       ...plane.peers.transfer(peer.id),

@@ -16,6 +16,7 @@ import { bootTime } from "../os/clock.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { TunDevice } from "../os/tun-device.ts";
 import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
+import type { Handovers } from "../transport/handovers.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
 import type { PeerObservation } from "./persistence-state.ts";
@@ -73,6 +74,8 @@ export interface TunnelOptions {
   readonly maximumPeers?: number;
   /** Takes one provider of the cipher instead of the fastest that works. */
   readonly aead?: AeadName | undefined;
+  /** What endpoints on loopback stand for, where streams carry the datagrams on. */
+  readonly handovers?: Handovers | undefined;
   /**
    * Configures the host around the interface and brings it up, synchronously, in the network namespace of the calling
    * thread, when device and sockets exist and before any await. What it returns is disposed of at the end, before the
@@ -159,6 +162,7 @@ export class Tunnel implements AsyncDisposable {
       tun,
       transport,
       aead: options.aead,
+      handovers: options.handovers,
       fail: (error) => this.#failure.resolve(error),
       log: options.log,
     });
@@ -339,7 +343,7 @@ export class Tunnel implements AsyncDisposable {
     return {
       publicKey: peer.publicKey,
       presharedKey: peer.presharedKey,
-      endpoint: peer.endpoint,
+      endpoint: this.#driver.resolve(peer.endpoint),
       allowedIps: plane.allowedIps.entries(peer.id),
       persistentKeepaliveSeconds: (peer.persistentKeepaliveMs ?? 0) / 1000,
       lastHandshakeAt: peer.lastHandshakeAt,

@@ -26,7 +26,9 @@ export function* describe(tunnel: DescribableTunnel): Generator<Uint8Array, void
     lines.addKey("public_key", peer.publicKey.bytes);
     lines.addKey("preshared_key", peer.presharedKey.bytes);
     lines.add("protocol_version", 1);
-    if (peer.endpoint !== undefined) lines.add("endpoint", peer.endpoint.toString());
+    // wg(8) takes an address and a port and nothing else, so that a stream shows as the address at its other end.
+    const remote = peer.endpoint?.remote;
+    if (remote !== undefined) lines.add("endpoint", remote.toString());
     const { lastHandshakeAt = 0 } = peer;
     lines.add("last_handshake_time_sec", Math.floor(lastHandshakeAt / 1000));
     lines.add("last_handshake_time_nsec", Math.floor(lastHandshakeAt % 1000) * 1_000_000);

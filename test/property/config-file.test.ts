@@ -35,6 +35,7 @@ const section: fc.Arbitrary<InterfaceSection> = fc.record({
     preDown: fc.array(hook),
     postDown: fc.array(hook),
   }),
+  listen: fc.constant([]),
   saveConfig: fc.boolean(),
 });
 

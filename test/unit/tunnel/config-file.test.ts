@@ -66,6 +66,7 @@ test("a whole file is read, whatever its case, spaces, comments and line ends", 
     table: { kind: "off" },
     searchDomains: ["corp.example", "lan"],
     hooks: { preUp: ["echo a = b, c"], postUp: ["one", "two %i"], preDown: ["three"], postDown: ["four"] },
+    listen: [],
     saveConfig: true,
   });
   assert.deepEqual(file.remarks, []);
