@@ -1,16 +1,14 @@
 /** What `warren relay` does when it runs: reads its arguments, opens one side, and says what happens in a line each. */
-import { existsSync, readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
-import { getSystemErrorMessage } from "node:util";
-import { Endpoint, IpAddress } from "../base/address.ts";
+import { Endpoint } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { defaultLimits, type LinkLimits } from "../transport/datagram-link.ts";
 import { defaultGuestLimits } from "../transport/guest-list.ts";
 import { RelayClient, type RelayClientEvent } from "../transport/relay-client.ts";
-import { type RelayPort, RelayServer, type RelayServerEvent } from "../transport/relay-server.ts";
+import { relayPorts } from "../transport/relay-port.ts";
+import { RelayServer, type RelayServerEvent } from "../transport/relay-server.ts";
 import { dial } from "../transport/stream-dialer.ts";
-import type { StreamKind, TlsIdentity } from "../transport/stream-listener.ts";
-import { type Scheme, TransportUrl } from "../transport/transport-url.ts";
+import { readIdentity, readSmallFile, type TlsIdentity } from "../transport/tls-identity.ts";
+import { TransportUrl } from "../transport/transport-url.ts";
 import { WebSite } from "../transport/web-site.ts";
 import { lookUpEndpoint } from "../tunnel/endpoint-lookup.ts";
 
@@ -30,13 +28,6 @@ export interface RelayOptions {
   readonly json?: boolean;
 }
 
-const kinds: Readonly<Record<Exclude<Scheme, "udp">, readonly StreamKind[]>> = {
-  tcp: ["tcp"],
-  tls: ["tls"],
-  ws: ["ws"],
-  wss: ["wss"],
-  any: ["tcp", "tls", "ws", "wss"],
-};
 const largestMark = 0xffff_ffff;
 
 /** Until a signal ends it. Throws `invalid-argument` for wrong usage. */
@@ -71,7 +62,7 @@ async function connect(
       "warren: warning: any certificate will do: whoever is on the way can pose as the server's relay, but not as WireGuard inside",
     );
   }
-  const authority = ca === undefined ? undefined : read(ca);
+  const authority = ca === undefined ? undefined : readSmallFile(ca);
   const dialling = {
     url: withPath(url, options),
     mark: markOf(options),
@@ -105,18 +96,18 @@ async function serve(
   options: RelayOptions,
 ): Promise<void> {
   refuse(options, ["ca", "serverName", "insecureAcceptAnyCertificate", "maxApps"], "the server's side");
-  const ports = locals.flatMap((local) => portsOf(withPath(local, options)));
+  const ports = locals.flatMap((local) => relayPorts(withPath(local, options)));
   const needsIdentity = locals.find(({ isSecure }) => isSecure);
   if (needsIdentity !== undefined && (options.cert === undefined || options.key === undefined)) {
     throw usage(`${needsIdentity} speaks TLS`, "name a certificate and its key with --cert and --key");
   }
-  const identity = readIdentity(options);
+  const identity = identityOf(options);
   const site = options.webPage === undefined ? WebSite.plain() : WebSite.read(options.webPage);
   const target = await lookUpEndpoint({ host: url.host, port: url.port });
   const signals = signalled(["SIGINT", "SIGTERM"]);
   const say = speaker(options);
   using relay = await RelayServer.open({
-    ...{ ports, target, identity, site, limits, mark: markOf(options) },
+    ...{ ports, target: () => target, identity, site, limits, mark: markOf(options) },
     guestLimits: {
       ...defaultGuestLimits,
       ...(options.maxConnections === undefined ? {} : { guests: number("maxConnections", options) }),
@@ -137,20 +128,6 @@ async function serve(
   say({ kind: "stopped", ...tally, guests: guests.faults }, summary({ ...tally.dropped, ...guests.faults }));
 }
 
-/** What a URL says to listen on: `*` is all addresses of both families. */
-function portsOf(url: TransportUrl): RelayPort[] {
-  const { scheme, host, port, path } = url;
-  if (scheme === "udp") throw usage("both ends are UDP", "listen on tcp, tls, ws, wss or any");
-  const addresses = host === "*" ? everywhere() : [addressOf(url).address];
-  return addresses.map((address) => ({ local: new Endpoint(address, port), accepts: new Set(kinds[scheme]), path }));
-}
-
-/** A kernel without IPv6 has no such file, and no such sockets. */
-function everywhere(): IpAddress[] {
-  const families = existsSync("/proc/net/if_inet6") ? ["0.0.0.0", "::"] : ["0.0.0.0"];
-  return families.map((text) => IpAddress.parse(text));
-}
-
 function addressOf(url: TransportUrl): Endpoint {
   const { address, port } = url;
   if (address === undefined) throw usage(`${url} names no address of this machine`, "write one, such as 127.0.0.1");
@@ -159,41 +136,21 @@ function addressOf(url: TransportUrl): Endpoint {
 
 function withPath(url: TransportUrl, { pathFile }: RelayOptions): TransportUrl {
   if (pathFile === undefined || !["ws", "wss", "any"].includes(url.scheme)) return url;
-  const path = read(pathFile).toString("utf8").trim();
+  const path = readSmallFile(pathFile).toString("utf8").trim();
   if (!path.startsWith("/")) throw usage(`what ${pathFile} says is no path`, "it begins with a slash");
   return TransportUrl.parse(`${url}${path}`);
 }
 
-function readIdentity({ cert, key }: RelayOptions): TlsIdentity | undefined {
-  if (cert === undefined || key === undefined) return undefined;
-  const identity = { cert: read(cert), key: read(key) };
-  try {
-    createSecureContext(identity);
-    return identity;
-  } catch (error) {
-    throw new VpnError("invalid-configuration", `${cert} and ${key} are no certificate with its key`, {
-      remedy: "both are PEM, and the first certificate in the file is the server's own",
-      cause: error,
-    });
-  }
+function identityOf({ cert, key }: RelayOptions): TlsIdentity | undefined {
+  return cert === undefined || key === undefined ? undefined : readIdentity(cert, key);
 }
 
 function renew(relay: RelayServer, options: RelayOptions): void {
   try {
-    const identity = readIdentity(options);
+    const identity = identityOf(options);
     if (identity !== undefined) relay.renew(identity);
   } catch (error) {
     console.error(`warren: the certificate stays as it was: ${error instanceof VpnError ? error.line : String(error)}`);
-  }
-}
-
-function read(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-    throw new VpnError("not-available", `cannot read ${path}: ${why}`, { cause: error });
   }
 }
 

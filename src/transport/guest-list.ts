@@ -72,6 +72,11 @@ export class Guest {
     this.#end = end;
   }
 
+  /** What counts as one source with it; undefined for loopback, where a reverse proxy may stand for many. */
+  get source(): string | undefined {
+    return sourceOf(this.address);
+  }
+
   get counts(): boolean {
     return this.#stage.kind === "link" && this.#stage.counts;
   }

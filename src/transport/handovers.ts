@@ -3,7 +3,7 @@
  * The packet path knows the places only: to it they are endpoints like others, on loopback. Whoever shows or logs an
  * endpoint asks here what it stands for.
  */
-import type { Carriage, Endpoint } from "../base/address.ts";
+import { type Carriage, Endpoint } from "../base/address.ts";
 
 export class Handovers {
   readonly #carriages = new Map<string, Carriage>();
@@ -22,6 +22,11 @@ export class Handovers {
     const carriage = this.#carriages.get(keyOf(endpoint));
     return carriage === undefined ? endpoint : endpoint.carriedBy(carriage);
   }
+}
+
+/** What a connection to or from there carries, for a reader; one that came with a scope has no address to tell elsewhere. */
+export function carriageOf(name: string, remote: string): Carriage {
+  return { name, remote: remote.includes("%") ? undefined : Endpoint.parse(remote) };
 }
 
 function keyOf({ address, port }: Endpoint): string {

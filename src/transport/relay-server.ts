@@ -10,8 +10,12 @@ import { type Clock, every, systemClock } from "./clock.ts";
 import { type CloseReason, type DatagramLink, defaultLimits, type LinkLimits } from "./datagram-link.ts";
 import { DatagramPort } from "./datagram-port.ts";
 import { type Guest, type GuestLimits, GuestList } from "./guest-list.ts";
+import { carriageOf, type Handovers } from "./handovers.ts";
+import type { RelayPort } from "./relay-port.ts";
 import { RelayTally } from "./relay-tally.ts";
-import { type StreamKind, StreamListener, type TlsIdentity } from "./stream-listener.ts";
+import { SourceAddresses } from "./source-addresses.ts";
+import { type StreamKind, StreamListener } from "./stream-listener.ts";
+import type { TlsIdentity } from "./tls-identity.ts";
 import type { WebSite } from "./web-site.ts";
 
 export type RelayServerEvent =
@@ -20,17 +24,12 @@ export type RelayServerEvent =
   /** No UDP socket for a stream, for want of descriptors or of a route. */
   | { readonly kind: "refused"; readonly remote: string; readonly cause: string };
 
-/** A port to listen on. */
-export interface RelayPort {
-  readonly local: Endpoint;
-  readonly accepts: ReadonlySet<StreamKind>;
-  readonly path: string;
-}
-
 export interface RelayServerOptions {
   readonly ports: readonly RelayPort[];
-  /** WireGuard's. */
-  readonly target: Endpoint;
+  /** WireGuard's, asked for with each connection. */
+  readonly target: () => Endpoint;
+  /** Where to note who is behind an address, for a target on this machine that wants to know; each source has its own. */
+  readonly handovers?: Handovers;
   readonly mark?: number;
   readonly identity?: TlsIdentity | undefined;
   readonly site: WebSite;
@@ -52,6 +51,7 @@ export class RelayServer implements Disposable {
   readonly #options: RelayServerOptions;
   readonly #resources = new DisposableStack();
   readonly #listeners: StreamListener[] = [];
+  readonly #sources = new SourceAddresses();
 
   /** Resolves when all ports listen. Throws `port-taken` and the like, and then none does. */
   static async open(options: RelayServerOptions): Promise<RelayServer> {
@@ -97,7 +97,7 @@ export class RelayServer implements Disposable {
   }
 
   #join(link: DatagramLink, by: StreamKind, guest: Guest): void {
-    const { target, mark = 0 } = this.#options;
+    const { handovers } = this.#options;
     let port: DatagramPort | undefined;
     let isClosed = false;
     const early: Uint8Array[] = [];
@@ -111,23 +111,20 @@ export class RelayServer implements Disposable {
         isClosed = true;
         this.tally.add(link, reason);
         this.tally.dropped["udp-refused"] += port?.failures ?? 0;
+        if (port !== undefined) handovers?.delete(port.local);
         port?.[Symbol.dispose]();
         this.#tell({ kind: "closed", remote: link.remote, reason });
       },
     });
     this.#tell({ kind: "connected", remote: link.remote, by });
-    const local = new Endpoint(IpAddress.parse(target.family === 4 ? "0.0.0.0" : "::"), 0);
-    const onDatagram = (bytes: Uint8Array): void => {
-      if (bytes[0] !== cookieReply) guest.answered();
-      link.send(bytes);
-    };
-    DatagramPort.open({ local, remote: target, mark, onDatagram }).then(
+    this.#openPort(link, guest).then(
       (opened) => {
         if (isClosed) {
           opened[Symbol.dispose]();
           return;
         }
         port = opened;
+        handovers?.set(opened.local, carriageOf(`${by}://${link.remote}`, link.remote));
         for (const bytes of early) opened.send(bytes);
       },
       (error: Error) => {
@@ -135,6 +132,18 @@ export class RelayServer implements Disposable {
         link.close();
       },
     );
+  }
+
+  #openPort(link: DatagramLink, guest: Guest): Promise<DatagramPort> {
+    const { target, mark = 0, handovers } = this.#options;
+    const remote = target();
+    const anywhere = IpAddress.parse(remote.family === 4 ? "0.0.0.0" : "::");
+    const local = new Endpoint(handovers === undefined ? anywhere : this.#sources.of(guest.source), 0);
+    const onDatagram = (bytes: Uint8Array): void => {
+      if (bytes[0] !== cookieReply) guest.answered();
+      link.send(bytes);
+    };
+    return DatagramPort.open({ local, remote, mark, onDatagram });
   }
 
   #tell(event: RelayServerEvent): void {

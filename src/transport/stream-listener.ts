@@ -22,17 +22,12 @@ import { type DatagramLink, type LinkLimits, largestDatagram } from "./datagram-
 import { type FirstBytes, firstBytesNeeded, tellFirstBytes } from "./first-bytes.ts";
 import type { Guest, GuestList } from "./guest-list.ts";
 import { StreamLink } from "./stream-link.ts";
+import type { TlsIdentity } from "./tls-identity.ts";
 import type { WebSite } from "./web-site.ts";
 import { WebSocketLink, webSocketOptions } from "./web-socket-link.ts";
 
 /** How a link came about; what a URL's scheme names. */
 export type StreamKind = "tcp" | "tls" | "ws" | "wss";
-
-/** PEM: the certificate with its chain, and its key. */
-export interface TlsIdentity {
-  readonly cert: string | Buffer;
-  readonly key: string | Buffer;
-}
 
 export interface ListenerOptions {
   /** Port 0 for one of the kernel's choice. */

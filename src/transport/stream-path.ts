@@ -6,11 +6,11 @@
  *
  * Only the tunnel's own socket is heard here: others on this machine get no stream through it, nor a word in.
  */
-import { type Carriage, Endpoint, IpAddress } from "../base/address.ts";
+import { Endpoint, IpAddress } from "../base/address.ts";
 import { type Clock, every, systemClock } from "./clock.ts";
 import type { DatagramLink } from "./datagram-link.ts";
 import { type Correspondent, DatagramPort } from "./datagram-port.ts";
-import type { Handovers } from "./handovers.ts";
+import { carriageOf, type Handovers } from "./handovers.ts";
 import { StreamFlow, type StreamFlowEvent } from "./stream-flow.ts";
 
 export interface StreamPathOptions {
@@ -109,14 +109,11 @@ export class StreamPath implements Disposable {
     this.#options.onEvent(event);
   }
 
+  /** As shown: the scheme of what was asked for and, once that is known, the address that answered. */
   #name(remote: string | undefined): void {
     const { name, handovers } = this.#options;
-    handovers.set(this.#port.local, carriageOf(name, remote));
+    const carriage =
+      remote === undefined ? { name, remote: undefined } : carriageOf(name.replace(/(?<=:\/\/).*/, remote), remote);
+    handovers.set(this.#port.local, carriage);
   }
-}
-
-/** As shown: the scheme of what was asked for, and the address that answered. */
-function carriageOf(name: string, remote: string | undefined): Carriage {
-  if (remote === undefined) return { name, remote: undefined };
-  return { name: name.replace(/(?<=:\/\/).*/, remote), remote: Endpoint.parse(remote) };
 }

@@ -22,6 +22,7 @@ import { hasPaths, PathKeeper, type PathPlan } from "./path-keeper.ts";
 import { changePeers } from "./peer-changes.ts";
 import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
+import { StreamDoor } from "./stream-door.ts";
 import { Tunnel, type TunnelPeerOptions } from "./tunnel.ts";
 import type { RouteTarget } from "./tunnel-routes.ts";
 
@@ -58,6 +59,7 @@ export class ManagedTunnel {
   #peers: readonly TunnelPeerOptions[] = [];
   readonly #handovers = new Handovers();
   readonly #paths: PathKeeper;
+  #door: StreamDoor | undefined;
   #host: HostSetup | undefined;
   #tunnel: Tunnel | undefined;
   /** The peers with every endpoint that they may have outside. */
@@ -144,11 +146,13 @@ export class ManagedTunnel {
     try {
       const wanted = this.#chooseMark(config);
       if (wanted !== mark) tunnel.setMark(wanted);
+      await this.#door?.change(next);
       this.#host?.change(this.#hostSettings(config, outer, wanted));
       this.#changePort(former.listenPort, next.listenPort, before);
     } catch (error) {
       if (tunnel.mark !== mark) tunnel.setMark(mark);
       plan.discard();
+      await this.#door?.change(former);
       throw error;
     }
     const { privateKey } = next;
@@ -213,6 +217,8 @@ export class ManagedTunnel {
     this.#peers = peers;
     this.#outer = outer;
     this.#persist();
+    this.#door = new StreamDoor({ tunnel: this.#tunnel, handovers: this.#handovers, log });
+    await this.#door.change(config.interface);
     this.#services = await serve?.(this.#tunnel);
     this.#noteHooks("preDown");
     await this.#runHooks("PostUp", hooks.postUp);
@@ -255,6 +261,7 @@ export class ManagedTunnel {
     if (how.saves) await attempt(() => this.#save());
     await attempt(() => this.#persistence?.[Symbol.dispose]());
     await attempt(async () => await this.#services?.[Symbol.asyncDispose]());
+    await attempt(() => this.#door?.[Symbol.dispose]());
     await attempt(() => this.#tunnel?.close());
     await attempt(() => this.#paths[Symbol.dispose]());
     failures.push(...this.#journal.undo(0, ({ kind }) => !how.keepsKillSwitch || kind !== "kill-switch"));

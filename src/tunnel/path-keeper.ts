@@ -2,16 +2,14 @@
  * The ways to those peers that have more than one, or one that is not UDP's: opens and closes what they need on this
  * machine. The packet path sees none of it: a stream is a place on loopback that it sends to.
  */
-import { readFileSync } from "node:fs";
-import { getSystemErrorMessage } from "node:util";
 import { Endpoint } from "../base/address.ts";
-import { VpnError } from "../base/errors.ts";
 import type { PublicKey } from "../base/keys.ts";
 import { defaultLimits } from "../transport/datagram-link.ts";
 import type { Handovers } from "../transport/handovers.ts";
 import { dial } from "../transport/stream-dialer.ts";
 import type { StreamFlowEvent } from "../transport/stream-flow.ts";
 import { StreamPath } from "../transport/stream-path.ts";
+import { readSmallFile } from "../transport/tls-identity.ts";
 import type { TransportUrl } from "../transport/transport-url.ts";
 import { type HostLookup, lookUpEndpoint } from "./endpoint-lookup.ts";
 import type { Trust, Way } from "./peer-section.ts";
@@ -150,7 +148,7 @@ export class PathKeeper implements Disposable {
 
   #openStream({ publicKey, trust = {} }: PathPeer, url: TransportUrl): Promise<StreamPath> {
     const { handovers, tunnel, hosts, log } = this.#options;
-    const ca = trust.authority === undefined || trust.authority === "any" ? undefined : readAuthority(trust.authority);
+    const ca = trust.authority === undefined || trust.authority === "any" ? undefined : readSmallFile(trust.authority);
     return StreamPath.open({
       name: String(url),
       tunnelPort: () => tunnel()?.port ?? 0,
@@ -196,18 +194,5 @@ function describe(url: TransportUrl, event: StreamFlowEvent): string {
       return `the connection to ${url} has ended (${event.reason})`;
     case "retrying":
       return `${event.cause}; trying again in ${(event.inMs / 1000).toFixed(1)} s`;
-  }
-}
-
-function readAuthority(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    const why = errno === undefined ? String(error) : getSystemErrorMessage(errno);
-    throw new VpnError("not-available", `cannot read ${path}: ${why}`, {
-      remedy: "TlsAuthority names a file of certificates, PEM",
-      cause: error,
-    });
   }
 }

@@ -37,7 +37,7 @@ class Relay implements Disposable {
     const reasons: string[] = [];
     const server = await RelayServer.open({
       ports: [{ local: Endpoint.parse("127.0.0.1:0"), accepts: new Set(["tcp", "tls", "ws", "wss"]), path }],
-      target: target.endpoint,
+      target: () => target.endpoint,
       identity,
       site: WebSite.plain(),
       guestLimits: { ...defaultGuestLimits, ...limits },

@@ -6,19 +6,17 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, type TestContext, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { PrivateKey } from "../../src/base/keys.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { serveIperf } from "./iperf-server.ts";
 import type { Machine } from "./machine.ts";
 import { ping } from "./ping.ts";
 import { CertificateFiles, RelayProcess } from "./relay-process.ts";
-import type { TransferReport } from "./transfer.ts";
+import { transferBothWays } from "./transfers.ts";
 import { publicKeyOf } from "./tunnel-pair.ts";
 import { Underlay } from "./underlay.ts";
 import { WarrenProcess } from "./warren-process.ts";
 
-const transferProgram = [process.execPath, fileURLToPath(new URL("./transfer.ts", import.meta.url))];
 const megabyte = 1_000_000;
 const inside = { left: "10.8.0.1", right: "10.8.0.2" } as const;
 
@@ -86,19 +84,6 @@ async function iperf(from: Machine, to: Machine, ...more: string[]): Promise<voi
   assert.ok(end.sum_received.bytes >= bytes * 0.5, `${end.sum_received.bytes} of ${bytes} bytes arrived`);
 }
 
-/** Random bytes both ways over one connection. Fails unless what arrives is what was sent. */
-async function transfer(from: Machine, to: Machine): Promise<void> {
-  const bytes = 2 * megabyte;
-  const server = to.start([...transferProgram, "serve", "7000", String(bytes)]);
-  await server.line(/listening/);
-  const client = from.start([...transferProgram, "connect", inside.right, "7000", String(bytes)]);
-  const [left, right]: TransferReport[] = await Promise.all(
-    [client, server].map(async (program) => JSON.parse(await program.line(/^\{/))),
-  );
-  assert.deepEqual([left.receivedBytes, right.receivedBytes], [bytes, bytes]);
-  assert.deepEqual([right.received, left.received], [left.sent, right.sent]);
-}
-
 function isReady(t: TestContext): boolean {
   const programs = [
     ["nft", "nftables"],
@@ -118,7 +103,7 @@ describe("a tunnel through two relays", { concurrency: 1, timeout: 240_000 }, ()
       await raise(underlay);
       const { sent, received, output } = await ping(underlay.left, inside.right, { count: 5, intervalSeconds: 0.1 });
       assert.equal(received, sent, output);
-      await transfer(underlay.left, underlay.right);
+      await transferBothWays(underlay.left, underlay.right, inside.right);
       await iperf(underlay.left, underlay.right);
       await iperf(underlay.left, underlay.right, "--reverse");
       assert.match(await underlay.left.run("nft", "list", "table", "inet", "block"), /packets 0 /, "none tried UDP");
