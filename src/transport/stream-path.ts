@@ -34,6 +34,7 @@ export class StreamPath implements Disposable {
   readonly #flow: StreamFlow;
   readonly #port: DatagramPort;
   readonly #sweep: Disposable;
+  readonly #local: Endpoint;
   #tunnel: Correspondent;
   /** Datagrams that came from elsewhere than the tunnel, or found no stream in time. */
   dropped: number = 0;
@@ -52,6 +53,7 @@ export class StreamPath implements Disposable {
     const { clock = systemClock, random = Math.random, dial } = options;
     this.#options = options;
     this.#port = port;
+    this.#local = port.local;
     this.#tunnel = DatagramPort.correspondent(String(loopback), options.tunnelPort());
     this.#flow = new StreamFlow({
       dial,
@@ -69,7 +71,7 @@ export class StreamPath implements Disposable {
 
   /** What the tunnel sends to, with what is behind it. */
   get place(): Endpoint {
-    return this.#options.handovers.resolve(this.#port.local);
+    return this.#options.handovers.resolve(this.#local);
   }
 
   get state(): StreamFlow["state"] {
@@ -89,7 +91,7 @@ export class StreamPath implements Disposable {
   [Symbol.dispose](): void {
     this.#sweep[Symbol.dispose]();
     this.#flow.end();
-    this.#options.handovers.delete(this.#port.local);
+    this.#options.handovers.delete(this.#local);
     this.#port[Symbol.dispose]();
   }
 
@@ -114,6 +116,6 @@ export class StreamPath implements Disposable {
     const { name, handovers } = this.#options;
     const carriage =
       remote === undefined ? { name, remote: undefined } : carriageOf(name.replace(/(?<=:\/\/).*/, remote), remote);
-    handovers.set(this.#port.local, carriage);
+    handovers.set(this.#local, carriage);
   }
 }

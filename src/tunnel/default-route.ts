@@ -1,5 +1,5 @@
 /**
- * Everything through the tunnel, but for the tunnel's own datagrams, as wg-quick does it: a default route in a table of
+ * Everything through the tunnel, but for the tunnel's own carriers, as wg-quick does it: a default route in a table of
  * its own, which a policy rule asks for every packet without the tunnel's mark; before it a rule that lets the main
  * table's other routes count, so that the local network stays where it is. Around it nf_tables rules that keep others on
  * the link from speaking to the tunnel's addresses past the tunnel, and that give replies the mark of what they answer,
@@ -32,6 +32,8 @@ export interface DefaultRoute {
   readonly name: string;
   readonly mark: number;
   readonly addresses: readonly Cidr[];
+  /** Whether the tunnel has TCP connections of its own, too. */
+  readonly hasStreams: boolean;
 }
 
 /** Leads a family's packets into the tunnel. The route goes with the interface, the rules are in the journal. */
@@ -73,7 +75,13 @@ export function guardAddresses(
   }
 }
 
-export function guardTable(families: readonly AddressFamily[], { name, mark, addresses }: DefaultRoute): TableLayout {
+export function guardTable(families: readonly AddressFamily[], to: DefaultRoute): TableLayout {
+  const { name, mark, addresses, hasStreams } = to;
+  // TCP is left alone where it can be: the packets of others, too, lose a mark that they had been given by now.
+  const protocols = hasStreams ? [Protocol.udp, Protocol.tcp] : [Protocol.udp];
+  const carriers = families.flatMap((family) =>
+    protocols.map((protocol) => [...Match.family(family), ...Match.protocol(protocol)]),
+  );
   const own = addresses.filter((address) => families.includes(address.family));
   const chain = { kind: "filter", hook: "prerouting" } as const;
   return {
@@ -94,23 +102,14 @@ export function guardTable(families: readonly AddressFamily[], { name, mark, add
         ...chain,
         name: "premangle",
         priority: -150,
-        rules: families.map((family) => [
-          ...Match.family(family),
-          ...Match.protocol(Protocol.udp),
-          ...MarkTransfer.toPacket,
-        ]),
+        rules: carriers.map((match) => [...match, ...MarkTransfer.toPacket]),
       },
       {
         ...chain,
         name: "postmangle",
         hook: "postrouting",
         priority: -150,
-        rules: families.map((family) => [
-          ...Match.family(family),
-          ...Match.protocol(Protocol.udp),
-          ...Match.mark(mark),
-          ...MarkTransfer.toConnection,
-        ]),
+        rules: carriers.map((match) => [...match, ...Match.mark(mark), ...MarkTransfer.toConnection]),
       },
     ],
   };

@@ -30,6 +30,8 @@ export interface HostSettings {
   /** The tunnel's firewall mark. Default routes and the kill switch need one. */
   readonly mark?: number | undefined;
   readonly names?: ResolverSetting;
+  /** Whether the tunnel's own traffic is TCP, too. */
+  readonly hasStreams?: boolean;
   /** Forward what peers send, hidden behind this machine's own addresses. */
   readonly forward?: boolean;
   /** Let nothing leave but through the tunnel, and to the local network if so chosen. Left out: one that is there stays. */
@@ -126,7 +128,7 @@ export class HostSetup implements Disposable {
     this.#config.settle(this.#index);
     if (JSON.stringify(next.names) !== JSON.stringify(former.names)) this.#setNames(next.names);
     this.#setRoutes(former.plan, plan, isFirst);
-    this.#setDefaults(former, { mark, addresses, plan });
+    this.#setDefaults(former, { mark, addresses, plan, hasStreams: next.hasStreams === true });
     for (const endpoint of endpoints) {
       if (this.#config.routes.lookup(endpoint, mark)?.route.device === this.#index) throw leadsInside(String(endpoint));
     }
@@ -197,16 +199,17 @@ export class HostSetup implements Disposable {
   }
 
   #setDefaults(
-    former: Pick<HostSettings, "mark" | "addresses"> & { readonly plan: RoutePlan },
+    former: Pick<HostSettings, "mark" | "addresses" | "hasStreams"> & { readonly plan: RoutePlan },
     wanted: Defaults,
   ): void {
-    const { mark, addresses, plan } = wanted;
-    const to = { index: this.#index, name: this.#name, mark, addresses };
+    const { mark, addresses, plan, hasStreams } = wanted;
+    const to = { index: this.#index, name: this.#name, mark, addresses, hasStreams };
     const { mark: formerMark = 0 } = former;
     const isSameWay = JSON.stringify([plan.defaults, mark]) === JSON.stringify([former.plan.defaults, formerMark]);
     if (isSameWay && this.#isLedInside(plan, mark)) {
       // Nothing may go past the tunnel meanwhile, so the rules and the route stay where they are.
-      if (JSON.stringify(addresses) !== JSON.stringify(former.addresses)) {
+      const isSameGuard = hasStreams === (former.hasStreams === true);
+      if (!isSameGuard || JSON.stringify(addresses) !== JSON.stringify(former.addresses)) {
         this.#guard?.replace(guardTable(plan.defaults, to));
       }
       return;
@@ -241,6 +244,7 @@ interface Defaults {
   readonly mark: number;
   readonly addresses: readonly Cidr[];
   readonly plan: RoutePlan;
+  readonly hasStreams: boolean;
 }
 
 const nothing = { addresses: [], names: { resolvers: [], searchDomains: [] } } as const;

@@ -289,7 +289,8 @@ export class ManagedTunnel {
     const link = config.links.find(name);
     if (link === undefined) return; // somebody has deleted it: nothing is known of what it was
     const addresses = config.addresses.list(link.index).map(({ address }) => address);
-    saveConfig(file, this.#config.interface, { tunnel: this.#tunnel, addresses, mtu: link.mtu });
+    const { peers: configured } = this.#config;
+    saveConfig(file, this.#config.interface, { tunnel: this.#tunnel, addresses, mtu: link.mtu, configured });
   }
 
   #chooseMark(config: ConfigFile): number {
@@ -304,10 +305,21 @@ export class ManagedTunnel {
   }
 
   #hostSettings(config: ConfigFile, peers: OuterPeers, mark: number): HostSettings {
-    const { addresses, mtu, table, resolvers, searchDomains } = config.interface;
+    const { addresses, mtu, table, resolvers, searchDomains, listen } = config.interface;
     const { forward = false } = this.#options;
     const names = { resolvers, searchDomains };
-    return { mtu, addresses, peers, routes: routeTarget(table), mark, names, forward, killSwitch: this.#killSwitch };
+    const hasStreams = listen.length > 0 || config.peers.some(hasPaths);
+    return {
+      mtu,
+      hasStreams,
+      addresses,
+      peers,
+      routes: routeTarget(table),
+      mark,
+      names,
+      forward,
+      killSwitch: this.#killSwitch,
+    };
   }
 
   /**

@@ -6,12 +6,15 @@ import { realpathSync } from "node:fs";
 import type { Cidr } from "../base/address.ts";
 import { replaceFile } from "../os/durable-file.ts";
 import type { InterfaceSection } from "./interface-section.ts";
+import { hasPaths, type PathPeer, wayText } from "./path-keeper.ts";
 import type { PeerState, Tunnel } from "./tunnel.ts";
 
 export interface LiveState {
   readonly tunnel: Pick<Tunnel, "port" | "mark" | "privateKey" | "peers">;
   readonly addresses: readonly Cidr[];
   readonly mtu: number | undefined;
+  /** The peers as configured: of several ways the file keeps all, not the one that is gone at the moment. */
+  readonly configured?: readonly PathPeer[];
 }
 
 /** Replaces the file, readable by its owner alone; through a link, what it leads to. */
@@ -20,7 +23,8 @@ export function saveConfig(path: string, section: InterfaceSection, live: LiveSt
 }
 
 /** The file's text. `section` is what was configured. */
-export function formatConfig(section: InterfaceSection, { tunnel, addresses, mtu }: LiveState): string {
+export function formatConfig(section: InterfaceSection, live: LiveState): string {
+  const { tunnel, addresses, mtu, configured = [] } = live;
   const { hooks, table, resolvers, searchDomains } = section;
   const { privateKey, mark } = tunnel;
   const lines: (readonly [string, string | number | undefined])[] = [
@@ -35,20 +39,34 @@ export function formatConfig(section: InterfaceSection, { tunnel, addresses, mtu
     ...hooks.preDown.map((hook) => ["PreDown", hook] as const),
     ...hooks.postDown.map((hook) => ["PostDown", hook] as const),
     ["ListenPort", tunnel.port],
+    ["Listen", section.listen.map((url) => url.reveal()).join(", ") || undefined],
+    ["TlsCertificate", section.certificate],
+    ["TlsKey", section.certificateKey],
+    ["WebPage", section.webPage],
     // A mark that was chosen for a default route is chosen anew.
     ["FwMark", section.mark === undefined || mark === 0 ? undefined : `0x${mark.toString(16)}`],
     ["PrivateKey", privateKey?.reveal()],
   ];
-  return ["[Interface]", ...written(lines), "", ...[...tunnel.peers()].flatMap(peerLines)].join("\n");
+  return [
+    "[Interface]",
+    ...written(lines),
+    "",
+    ...[...tunnel.peers()].flatMap((peer) => peerLines(peer, configured)),
+  ].join("\n");
 }
 
-function peerLines(peer: PeerState): string[] {
+function peerLines(peer: PeerState, configured: readonly PathPeer[]): string[] {
   const { publicKey, presharedKey, allowedIps, endpoint, persistentKeepaliveSeconds: seconds } = peer;
+  const kept = configured.find((other) => other.publicKey.equals(publicKey) && hasPaths(other));
+  // Who came by a stream cannot be reached where they came from.
+  const present = endpoint?.carriage === undefined ? endpoint?.toString() : undefined;
   const lines = written([
     ["PublicKey", publicKey.toString()],
     ["PresharedKey", presharedKey.isNone ? undefined : presharedKey.reveal()],
     ["AllowedIPs", allowedIps.join(", ") || undefined],
-    ["Endpoint", endpoint?.toString()],
+    ["Endpoint", kept === undefined ? present : kept.ways?.map(wayText).join(", ")],
+    ["TlsAuthority", kept?.trust?.authority],
+    ["TlsName", kept?.trust?.name],
     ["PersistentKeepalive", seconds === 0 ? undefined : seconds],
   ]);
   return ["[Peer]", ...lines, ""];

@@ -5,6 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
+import { Cidr, IpAddress } from "../../src/base/address.ts";
+import { Sysctl } from "../../src/os/sysctl.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { ping } from "./ping.ts";
 import { inside, StreamPair, type StreamPairOptions } from "./stream-pair.ts";
@@ -65,4 +67,25 @@ describe("streams in a configuration", { concurrency: 1, timeout: 120_000 }, () 
       assert.doesNotMatch(of.stderr + at.stderr, /9a1c/, "the path is not said");
     });
   }
+
+  test("with everything inside, a kill switch, and a strict reverse path filter: the stream goes past it", async (t) => {
+    if (!isReady(t)) return;
+    using pair = new StreamPair();
+    const { left, right } = pair.underlay;
+    right.config.addresses.add(1, Cidr.parse("198.51.100.1/32"));
+    left.config.routes.add({ destination: Cidr.parse("0.0.0.0/0"), via: IpAddress.parse("192.0.2.2") });
+    left.namespace.run(() => {
+      for (const link of ["all", "eth0"]) Sysctl.set(`net/ipv4/conf/${link}/rp_filter`, 1);
+    });
+    const options = {
+      peer: ["Endpoint = tcp://198.51.100.1:443"],
+      listen: ["Listen = tcp://*:443"],
+      allowedIps: "0.0.0.0/0",
+      arguments: ["--kill-switch"],
+    };
+    await Promise.all([pair.startRight(options), pair.startLeft(options)]);
+    const report = await ping(left, inside.right, { count: 3, intervalSeconds: 0.1 });
+    assert.equal(report.received, report.sent, report.output);
+    await transferBothWays(left, right, inside.right);
+  });
 });

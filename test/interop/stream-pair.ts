@@ -18,6 +18,8 @@ export interface StreamPairOptions {
   /** Further lines of the right's [Interface]: where it listens. */
   readonly listen: readonly string[];
   readonly allowedIps?: string;
+  /** Of the left's `warren up`. */
+  readonly arguments?: readonly string[];
 }
 
 export class StreamPair implements Disposable {
@@ -33,12 +35,16 @@ export class StreamPair implements Disposable {
     this.#undo = undo.move();
   }
 
-  async startLeft({ peer, allowedIps = `${inside.right}/32` }: StreamPairOptions): Promise<WarrenProcess> {
+  async startLeft(options: StreamPairOptions): Promise<WarrenProcess> {
+    const { peer, allowedIps = `${inside.right}/32`, arguments: more = [] } = options;
     const config = [
       ...["[Interface]", `PrivateKey = ${this.#keys.left.reveal()}`, `Address = ${inside.left}/24`],
       ...["[Peer]", `PublicKey = ${publicKeyOf(this.#keys.right)}`, `AllowedIPs = ${allowedIps}`, ...peer],
     ];
-    return await WarrenProcess.start(this.underlay.left, "wg0", config.join("\n"), { ownSockets: true });
+    return await WarrenProcess.start(this.underlay.left, "wg0", config.join("\n"), {
+      ownSockets: true,
+      arguments: more,
+    });
   }
 
   async startRight({ listen }: StreamPairOptions): Promise<WarrenProcess> {

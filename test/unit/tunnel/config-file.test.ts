@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { VpnError } from "../../../src/base/errors.ts";
 import { native } from "../../../src/crypto/native.ts";
 import { parseConfigFile } from "../../../src/tunnel/config-file.ts";
+import { hasPaths, wayText } from "../../../src/tunnel/path-keeper.ts";
 import { parseEndpointName } from "../../../src/tunnel/peer-section.ts";
 
 const key = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
@@ -90,6 +91,49 @@ test("all wrong lines are named at once, each with what was expected", () => {
   assert.match(message, /line 5: Port is not a key of \[Interface\]/);
   assert.match(message, /line 6: Address has no value/);
   assert.doesNotMatch(message, /lacks/, "the key that was wrong is not missed as well");
+});
+
+test("a peer may have several endpoints, streams among them, in the order of preference", () => {
+  const peerOf = (...lines: string[]) =>
+    parseConfigFile([minimal, "[Peer]", `PublicKey = ${other}`, ...lines].join("\n")).peers[0];
+  const { ways, endpoint, trust } = peerOf(
+    "Endpoint = tls://vpn.example, 192.0.2.1:51820",
+    "Endpoint = udp://[2001:db8::1]:53 wss://vpn.example:8443/a-path",
+    "TlsAuthority = /etc/warren/ca.pem",
+    "TlsName = other.example",
+  );
+  const texts = ["tls://vpn.example:443", "192.0.2.1:51820", "[2001:db8::1]:53", "wss://vpn.example:8443/a-path"];
+  assert.deepEqual(ways?.map(wayText), texts);
+  assert.deepEqual(endpoint, { host: "192.0.2.1", port: 51_820 }, "UDP's first");
+  assert.deepEqual(trust, { authority: "/etc/warren/ca.pem", name: "other.example" });
+  assert.deepEqual([peerOf("Endpoint = 192.0.2.1:1").ways, peerOf("Endpoint = 192.0.2.1:1")].map(Boolean), [
+    true,
+    true,
+  ]);
+  assert.equal(hasPaths(peerOf("Endpoint = 192.0.2.1:1")), false, "plain UDP needs nothing new");
+  assert.equal(peerOf("Endpoint = tcp://192.0.2.1:1").endpoint, undefined);
+  const complaintOf = (line: string) => complaint([minimal, "[Peer]", `PublicKey = ${other}`, line].join("\n"));
+  assert.match(complaintOf("Endpoint = any://192.0.2.1:1"), /line 6: Endpoint: .*to listen on/);
+  assert.match(complaintOf("Endpoint = ftp://192.0.2.1:1"), /line 6: Endpoint: .*unknown scheme/);
+  assert.match(complaintOf("Endpoint = tcp://192.0.2.1"), /line 6: Endpoint: .*no valid port/);
+  assert.match(complaintOf("TlsAuthority = ca.pem"), /line 6: TlsAuthority: .*the path of a file/);
+  assert.match(complaintOf("TlsName = a b"), /line 6: TlsName: .*the name in a certificate/);
+});
+
+test("a tunnel may listen for streams, with a certificate where TLS is spoken", () => {
+  const certified = "TlsCertificate = /etc/warren/cert.pem\nTlsKey = /etc/warren/key.pem\nWebPage = /srv/www\n";
+  const file = parseConfigFile(`${minimal}Listen = tcp://192.0.2.1:80, any://*:443/x\n${certified}`).interface;
+  assert.deepEqual(
+    file.listen.map((url) => url.reveal()),
+    ["tcp://192.0.2.1:80", "any://*:443/x"],
+  );
+  assert.deepEqual([file.certificate, file.certificateKey], ["/etc/warren/cert.pem", "/etc/warren/key.pem"]);
+  assert.match(
+    complaint(`${minimal}Listen = tls://*`),
+    /tls:\/\/\*:443 speaks TLS, which needs TlsCertificate and TlsKey/,
+  );
+  assert.match(complaint(`${minimal}Listen = udp://*:1`), /line 3: Listen: .*ListenPort/);
+  assert.match(complaint(`${minimal}Listen = tcp://vpn.example:1`), /line 3: Listen: .*an address of this machine/);
 });
 
 test("a table is auto, off, a number or a name", () => {
