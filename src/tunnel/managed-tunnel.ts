@@ -11,15 +11,16 @@ import { routingTable } from "../os/routing-tables.ts";
 import { Handovers } from "../transport/handovers.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { takeMark } from "./default-route.ts";
-import { type HostLookup, isAddress, lookUpEndpoint, systemLookup } from "./endpoint-lookup.ts";
+import { type HostLookup, isAddress, systemLookup } from "./endpoint-lookup.ts";
 import { outsideResolvers } from "./endpoint-name-servers.ts";
 import { EndpointResolver } from "./endpoint-resolver.ts";
 import { type HookStage, runHooks } from "./hooks.ts";
 import { type HostSettings, HostSetup } from "./host-setup.ts";
 import type { Hooks, TableChoice } from "./interface-section.ts";
 import { Journal, type ReloadOutcome } from "./journal.ts";
-import { hasPaths, PathKeeper, type PathPlan } from "./path-keeper.ts";
+import { hasPaths, PathKeeper } from "./path-keeper.ts";
 import { changePeers } from "./peer-changes.ts";
+import { locatePeers, type OuterPeers } from "./peer-location.ts";
 import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
 import { StreamDoor } from "./stream-door.ts";
@@ -42,14 +43,6 @@ export interface ManagedTunnelOptions {
   readonly log: (line: string) => void;
   /** Asks for an end while the tunnel comes up: the hook that runs is ended. */
   readonly signal?: AbortSignal;
-}
-
-type OuterPeers = NonNullable<HostSettings["peers"]>;
-
-interface LocatedPeers {
-  readonly peers: readonly TunnelPeerOptions[];
-  readonly outer: OuterPeers;
-  readonly plan: PathPlan;
 }
 
 export class ManagedTunnel {
@@ -139,7 +132,7 @@ export class ManagedTunnel {
     const { tunnel } = this;
     const former = this.#config.interface;
     const next = config.interface;
-    const { peers, outer, plan } = await this.#lookUpPeers(config);
+    const { peers, outer, plan } = await locatePeers(config.peers, this.#paths, this.#hosts);
     const { mark } = tunnel;
     const before = this.#hostSettings(this.#config, this.#outer, mark);
     const hooks = this.#journal.deeds.filter(({ kind }) => kind === "hooks");
@@ -193,7 +186,7 @@ export class ManagedTunnel {
     const isShut = this.#journal.deeds.some(({ kind }) => kind === "kill-switch");
     const past = new EndpointResolver({ resolvers, mark: () => this.#tunnel?.mark ?? mark });
     this.#hosts = isShut ? past : systemLookup;
-    const { peers, outer, plan } = await this.#lookUpPeers(config);
+    const { peers, outer, plan } = await locatePeers(config.peers, this.#paths, this.#hosts);
     plan.adopt();
     this.#hosts = past;
     const settings = this.#hostSettings(config, outer, mark);
@@ -329,29 +322,6 @@ export class ManagedTunnel {
   get #killSwitch(): { readonly lan: boolean } | undefined {
     const left = this.#journal.deeds.findLast((deed) => deed.kind === "kill-switch");
     return this.#options.killSwitch ?? (left && { lan: left.lan === true });
-  }
-
-  /** Where the peers are: in the tunnel's eyes, and outside. */
-  async #lookUpPeers(config: ConfigFile): Promise<LocatedPeers> {
-    const plan = await this.#paths.plan(config.peers);
-    try {
-      const peers = await Promise.all(
-        config.peers.map(async ({ endpoint, ways: _ways, trust: _trust, ...peer }) => {
-          const found = plan.first(peer.publicKey) ?? (endpoint && (await lookUpEndpoint(endpoint, this.#hosts)));
-          return { ...peer, ...(found === undefined ? {} : { endpoint: found }) };
-        }),
-      );
-      const others = peers.flatMap(({ publicKey }) =>
-        plan.outer(publicKey).map((endpoint) => ({ allowedIps: [], endpoint })),
-      );
-      const plain = peers.map((peer) =>
-        plan.first(peer.publicKey) === undefined ? peer : { allowedIps: peer.allowedIps },
-      );
-      return { peers, outer: [...plain, ...others], plan };
-    } catch (error) {
-      plan.discard();
-      throw error;
-    }
   }
 
   /** Writes down what is to be run at the end, should this process not be there to do it. */
