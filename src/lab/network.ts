@@ -6,6 +6,8 @@ import { gatewayTable, InstalledTable } from "../os/nftables.ts";
 import { Host } from "./host.ts";
 import { type HostName, homePrefixes, type LinkPlan, type Topology } from "./topology.ts";
 
+const patienceMs = 10_000;
+
 export class Network implements Disposable {
   readonly #hosts = new Map<HostName, Host>();
   readonly #stack = new DisposableStack();
@@ -14,8 +16,9 @@ export class Network implements Disposable {
     try {
       for (const plan of topology.hosts) this.#hosts.set(plan.name, this.#stack.use(new Host(plan)));
       for (const link of topology.links) this.#cable(link);
-      for (const { host, device } of topology.links.flat())
-        this.host(host).config.settle(this.host(host).device(device));
+      for (const { host, device } of topology.links.flat()) {
+        this.host(host).config.settle(this.host(host).device(device), patienceMs);
+      }
       for (const plan of topology.hosts) this.#addGateways(plan.name, plan.gateways);
       const home = this.#hosts.get("home");
       if (home !== undefined) this.#hideInside(home);

@@ -13,7 +13,6 @@ import { NETLINK_ROUTE, NetlinkSocket } from "./netlink.ts";
 import { localTable, Routes } from "./routes.ts";
 import { Rules } from "./rules.ts";
 
-const patienceMs = 1000;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
 export class InterfaceConfig implements Disposable {
@@ -36,14 +35,18 @@ export class InterfaceConfig implements Disposable {
   }
 
   /**
-   * Waits until what is sent to the IPv6 addresses of an interface that is up arrives; returns whether it does, after a
-   * second at most. Those still looked for on the link are not waited for.
+   * Waits until what an interface that is up sends leaves, and what is sent to its IPv6 addresses arrives; returns whether
+   * they do, after `patienceMs` at most. Addresses still looked for on the link are not waited for, nor is a carrier.
    * The kernel sends from them at once, but the route that lets the answers in is made by a work queue
    * (net/ipv6/addrconf.c, addrconf_dad_work), milliseconds later or more where the machine is busy: until then it drops them.
    */
-  settle(device: number): boolean {
+  settle(device: number, patienceMs = 1000): boolean {
     const deadline = performance.now() + patienceMs;
     const isUsed = ({ address, tentative }: InterfaceAddress) => address.address.family === 6 && !tentative;
+    while (this.links.isStarting(device)) {
+      if (performance.now() > deadline) return false;
+      Atomics.wait(pause, 0, 0, 1);
+    }
     const pending = this.addresses.list(device).filter(isUsed);
     for (let found = pending.pop(); found !== undefined; found = pending.pop()) {
       while (this.routes.lookup(found.address.address)?.route.table !== localTable) {

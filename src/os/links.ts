@@ -21,6 +21,8 @@ const RTM_GETLINK = 18;
 const LinkBody = { size: 16, index: 4, flags: 8, change: 12 } as const;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
+const IFF_RUNNING = 0x40;
+const IFF_LOWER_UP = 0x1_0000;
 
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
@@ -77,6 +79,17 @@ export class Links {
       if (error instanceof SystemError && error.errno === Errno.ENODEV) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * Whether an interface has just found a carrier, such as the other end of its cable come up, and the kernel has not yet
+   * acted on it. A work queue does that (net/core/link_watch.c), later where the machine is busy; till then what is sent is lost.
+   */
+  isStarting(index: number): boolean {
+    const body = linkBody(index);
+    const [link] = this.#socket.request({ type: RTM_GETLINK, name: "RTM_GETLINK", body });
+    const flags = viewOf(link.body).getUint32(LinkBody.flags, true);
+    return (flags & (IFF_LOWER_UP | IFF_RUNNING)) === IFF_LOWER_UP;
   }
 
   set(index: number, change: LinkChange): void {

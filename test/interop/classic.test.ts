@@ -77,9 +77,8 @@ describe("two warrens, classic", { concurrency: 1, timeout: 60_000 }, () => {
     using underlay = new Underlay();
     using far = new Machine();
     const { left, right } = underlay;
-    right.config.links.createVeth({ name: "eth1", peerName: "eth0", peerNamespace: far.namespace.fd });
-    right.setUp("eth1", "203.0.113.1/24");
-    far.setUp("eth0", "203.0.113.2/24"); // it has no route to the tunnel
+    // The far host has no route to the tunnel.
+    right.cable("eth1", ["203.0.113.1/24"], { host: far, name: "eth0", addresses: ["203.0.113.2/24"] });
     const former = { destination: Cidr.parse("0.0.0.0/0"), via: IpAddress.parse(serverAddress) };
     left.config.routes.add(former);
     const before = [stateOf(left), stateOf(right)];

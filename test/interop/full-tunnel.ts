@@ -37,9 +37,7 @@ export class FullTunnelNetwork implements Disposable {
     const { left, right } = this.underlay;
     this.host = new ManagedHost(left);
 
-    right.config.addresses.add(1, Cidr.parse(`${world[4]}/32`));
-    right.config.addresses.add(1, Cidr.parse(`${world[6]}/128`));
-    right.settle();
+    right.setUp("lo", `${world[4]}/32`, `${world[6]}/128`);
     for (const [destination, via] of [
       ["0.0.0.0/0", "192.0.2.99"],
       ["::/0", "2001:db8::99"],

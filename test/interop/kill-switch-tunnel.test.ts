@@ -130,7 +130,7 @@ describe("a full tunnel with a kill switch", { timeout: 240_000, concurrency: tr
     await first.outcome;
     await moreSent();
     assert.deepEqual(leaks(captures), [], "while it is dead");
-    assert.equal((await ping(world.home, outside[4])).received, 0);
+    assert.equal((await ping(world.home, outside[4], { patienceSeconds: 1 })).received, 0);
     const second = await host.up("wg0", "--kill-switch");
     await moreSent();
     assert.deepEqual(leaks(captures), [], "while it takes over");

@@ -7,11 +7,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { LabRecord, StepRecord } from "../../src/lab/record.ts";
+import { slowdown } from "./patience.ts";
 
 export const main: string = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const documentation = readFileSync(new URL("../../docs/lab.md", import.meta.url), "utf8");
@@ -96,9 +96,8 @@ export async function verified(parameters: readonly string[], prefix: readonly s
   assert.deepEqual({ status, errors }, { status: 0, errors: "" });
   const record: LabRecord = JSON.parse(output);
   assert.equal(record.ok, true);
-  const share = Math.max(1, loadavg()[0] / availableParallelism()); // of the machine, there may be less than all
   for (const step of record.steps) checkDocumented(record.stage, step);
-  assert(record.milliseconds < 15_000 * share, `${record.milliseconds} ms`);
+  assert(record.milliseconds < 15_000 * slowdown(), `${record.milliseconds} ms`);
   return record;
 }
 

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { Cidr, IpAddress } from "../../src/base/address.ts";
+import { Cidr, Endpoint, IpAddress } from "../../src/base/address.ts";
 import { VpnError } from "../../src/base/errors.ts";
+import { sendDatagram } from "../../src/os/datagram.ts";
 import { type LinkEvent, watchLink } from "../../src/os/link-watch.ts";
 import { localTable } from "../../src/os/routes.ts";
+import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
+import { receiveDatagram } from "./datagrams.ts";
 import { Host, SmallNetwork } from "./small-network.ts";
 
 const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -74,7 +77,7 @@ test("an interface is settled when its addresses of IPv6 lead to this machine, h
   using host = new Host();
   const { links, addresses, routes } = host.config;
   const address = Cidr.parse("fd00:8::1/64");
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 40; i++) {
     links.createVeth({ name: "a", peerName: "b" });
     const a = host.indexOf("a");
     links.set(host.indexOf("b"), { up: true });
@@ -83,6 +86,20 @@ test("an interface is settled when its addresses of IPv6 lead to this machine, h
     assert.equal(host.config.settle(a), true);
     assert.equal(routes.lookup(address.address)?.route.table, localTable, `attempt ${i}`);
     links.delete(a);
+  }
+});
+
+test("a cable is settled when nothing that is sent over it is lost", (t) => {
+  if (!requireNamespaces(t)) return;
+  using near = new Host();
+  using far = new Host();
+  for (let i = 0; i < 30; i++) {
+    near.cable("a", ["10.8.0.1/24"], { host: far, name: "b", addresses: ["10.8.0.2/24"] });
+    using sender = near.namespace.run(() => openUdpSockets({ port: 0 }));
+    using receiver = far.namespace.run(() => openUdpSockets({ port: 7000 }));
+    assert.equal(sendDatagram(sender, new TextEncoder().encode("at once"), Endpoint.parse("10.8.0.2:7000")), 0);
+    assert.equal(receiveDatagram(receiver.v4).text, "at once", `attempt ${i}`);
+    near.config.links.delete(near.indexOf("a"));
   }
 });
 

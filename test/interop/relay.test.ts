@@ -4,13 +4,12 @@ import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { createServer } from "node:net";
 import { describe, type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { NetworkNamespace } from "../../src/os/namespace.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { Machine, type Program } from "./machine.ts";
-import { within } from "./patience.ts";
+import { slowdown, within } from "./patience.ts";
 import { CertificateFiles, RelayProcess } from "./relay-process.ts";
 import { Message, message, stranger, Target } from "./relay-target.ts";
 import { PlainConnection, serveUdpOverTcp } from "./udp-over-tcp.ts";
@@ -38,21 +37,16 @@ function isReady(t: TestContext): boolean {
   return requireNamespaces(t) && requireProgram(t, "nsenter", "util-linux") !== undefined;
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
-}
+let lastPort = 23_000;
+/** A port that nobody else takes meanwhile: the kernel gives out none below 32,768 by itself, and no other test these. */
+const freePort = () => ++lastPort;
 
 describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
   test("takes the frames of another implementation, however they are cut", async (t) => {
     if (!isReady(t)) return;
     using host = new Here();
     using target = await Target.open();
-    const port = await freePort();
+    const port = freePort();
     await RelayProcess.start(host, `tcp://127.0.0.1:${port}`, `udp://${target.endpoint}`);
     const connection = await PlainConnection.open(port);
     const sent = lengths.map((length, i) => message(Message.data, length, i));
@@ -71,7 +65,7 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
     using target = await Target.open();
     using undo = new DisposableStack();
     const server = await serveUdpOverTcp(target.endpoint.port, undo);
-    const port = await freePort();
+    const port = freePort();
     const relay = await RelayProcess.start(host, `udp://127.0.0.1:${port}`, `tcp://127.0.0.1:${server}`);
     const app = createSocket("udp4");
     undo.defer(() => app.close());
@@ -82,9 +76,10 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
       const [[back]] = await within(patienceMs, `an answer of ${length} bytes`, Promise.all([answer]));
       assert.deepEqual(back, datagram);
     }
+    const mostMs = 1000 * slowdown();
     const { code, elapsedMs, report, stderr } = await relay.stop();
     assert.equal(code, 0, stderr);
-    assert.ok(elapsedMs < 1000, `it took ${elapsedMs} ms`);
+    assert.ok(elapsedMs < mostMs, `it took ${elapsedMs} ms, not ${mostMs}`);
     assert.deepEqual(report.closed, { "closed-here": 1 });
     assert.deepEqual([report.sentDatagrams, report.receivedDatagrams], [lengths.length, lengths.length]);
   });
@@ -94,7 +89,7 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
     using host = new Here();
     using files = new CertificateFiles();
     const { cert, key } = files;
-    const port = await freePort();
+    const port = freePort();
     const relay = await RelayProcess.start(
       ...([host, `any://127.0.0.1:${port}`, "udp://127.0.0.1:9", "--cert", cert, "--key", key] as const),
     );
@@ -120,7 +115,7 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
     using host = new Here();
     using files = new CertificateFiles();
     using target = await Target.open();
-    const port = await freePort();
+    const port = freePort();
     const identity = ["--cert", files.cert, "--key", files.key];
     await RelayProcess.start(host, `any://127.0.0.1:${port}/x`, `udp://${target.endpoint}`, ...identity);
     const url = `wss://127.0.0.1:${port}/x`;
@@ -132,7 +127,7 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
         [["--ca", files.cert], "connected", /127\.0\.0\.1/],
         [["--insecure-accept-any-certificate"], "connected", /127\.0\.0\.1/],
       ] satisfies [string[], string, RegExp][]) {
-        const local = await freePort();
+        const local = freePort();
         const relay = await RelayProcess.start(host, `udp://127.0.0.1:${local}`, url, ...options);
         app.send(message(Message.initiation, 148), local, "127.0.0.1");
         assert.match(JSON.stringify(await relay.event(event, patienceMs)), detail);
@@ -170,7 +165,7 @@ describe("warren relay", { concurrency: 1, timeout: 120_000 }, () => {
     using host = new Here();
     using target = await Target.open();
     using undo = new DisposableStack();
-    const port = await freePort();
+    const port = freePort();
     const relay = await RelayProcess.start(host, `tcp://127.0.0.1:${port}`, `udp://${target.endpoint}`);
     const before = relay.program.residentBytes;
     const unfinished = PlainConnection.frame(message(Message.data, 65_507, stranger)).subarray(0, -1);

@@ -37,9 +37,7 @@ test("wg and warren show see what warren up and warren-wg have up, with what the
   if (!isReady(t)) return;
   using first = new Machine();
   using second = new Machine();
-  first.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace: second.namespace.fd });
-  first.setUp("eth0", "192.0.2.1/24");
-  second.setUp("eth0", "192.0.2.2/24");
+  first.cable("eth0", ["192.0.2.1/24"], { host: second, name: "eth0", addresses: ["192.0.2.2/24"] });
   const name = uniqueName();
   const lines = [
     "[Interface]",

@@ -10,6 +10,14 @@ import { InterfaceConfig } from "../../src/os/interface-config.ts";
 import { NetworkNamespace } from "../../src/os/namespace.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
 
+const patienceMs = 10_000;
+
+export interface CableEnd {
+  readonly host: Host;
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
 export class Host implements Disposable {
   readonly namespace: NetworkNamespace;
   readonly config: InterfaceConfig;
@@ -27,17 +35,30 @@ export class Host implements Disposable {
     return link.index;
   }
 
-  setUp(name: string, ...addresses: string[]): void {
+  /** Returns when the addresses can be used. */
+  setUp(name: string, ...addresses: readonly string[]): void {
     const index = this.indexOf(name);
     this.config.links.set(index, { up: true });
     for (const address of addresses) this.config.addresses.add(index, Cidr.parse(address));
+    this.settle(name);
   }
 
-  /** Waits until all its addresses can be reached. */
-  settle(): void {
-    for (const { index } of this.config.links.list()) {
-      if (!this.config.settle(index)) throw new Error("an IPv6 address cannot be reached");
-    }
+  /** Waits until an interface sends, and its addresses can be reached. */
+  settle(name: string): void {
+    if (!this.config.settle(this.indexOf(name), patienceMs)) throw new Error(`${name} cannot be used`);
+  }
+
+  /**
+   * Lays a cable to another host. What either sends is no longer lost when this returns. Neither looks for duplicates of
+   * its link-local address, without which a router cannot look for neighbours.
+   */
+  cable(name: string, addresses: readonly string[], far: CableEnd): void {
+    this.config.links.createVeth({ name, peerName: far.name, peerNamespace: far.host.namespace.fd });
+    this.namespace.run(() => Sysctl.set(`net/ipv6/conf/${name}/accept_dad`, 0));
+    far.host.namespace.run(() => Sysctl.set(`net/ipv6/conf/${far.name}/accept_dad`, 0));
+    this.setUp(name, ...addresses);
+    far.host.setUp(far.name, ...far.addresses);
+    this.settle(name); // it has had a carrier only since then
   }
 
   [Symbol.dispose](): void {
@@ -53,19 +74,19 @@ export class SmallNetwork implements Disposable {
 
   constructor() {
     const { home, router, server } = this;
-    router.config.links.createVeth({ name: "inside", peerName: "eth0", peerNamespace: home.namespace.fd });
-    router.config.links.createVeth({ name: "outside", peerName: "eth0", peerNamespace: server.namespace.fd });
-    router.setUp("inside", "10.1.0.1/24", "fd01::1/64");
-    router.setUp("outside", "10.2.0.1/24", "fd02::1/64");
-    home.setUp("eth0", "10.1.0.2/24", "fd01::2/64");
-    server.setUp("eth0", "10.2.0.2/24", "fd02::2/64");
+    for (const [name, subnet, host] of [
+      ["inside", 1, home],
+      ["outside", 2, server],
+    ] as const) {
+      const far = { host, name: "eth0", addresses: [`10.${subnet}.0.2/24`, `fd0${subnet}::2/64`] };
+      router.cable(name, [`10.${subnet}.0.1/24`, `fd0${subnet}::1/64`], far);
+    }
     for (const [destination, via] of [
       ["0.0.0.0/0", "10.1.0.1"],
       ["::/0", "fd01::1"],
     ]) {
       home.config.routes.add({ destination: Cidr.parse(destination), via: IpAddress.parse(via) });
     }
-    for (const host of [home, router, server]) host.settle();
     router.namespace.run(() => {
       Sysctl.set("net/ipv4/ip_forward", 1);
       Sysctl.set("net/ipv6/conf/all/forwarding", 1);

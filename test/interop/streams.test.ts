@@ -72,7 +72,7 @@ describe("TCP through the tunnel", { concurrency: 1, timeout: 240_000 }, () => {
     test(`iperf3 both ways with ${program}`, async (t) => {
       if (!isReady(t, program) || requireProgram(t, "iperf3", "iperf3") === undefined) return;
       using pair = await TunnelPair.open({ program, outside: 6, initiator: "wireguard-go" });
-      await pair.right.run("ping", "-c", "1", "-W", "2", inside.left[4]);
+      await pair.right.run("ping", "-c", "1", "-W", "10", inside.left[4]);
       await iperf(pair, 4);
       await iperf(pair, 6, "--reverse");
     });

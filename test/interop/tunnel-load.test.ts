@@ -12,6 +12,7 @@ import { Initiation } from "../../src/wireguard/messages.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import type { Flood } from "./flood.ts";
 import { Machine } from "./machine.ts";
+import { slowdown } from "./patience.ts";
 import { ping } from "./ping.ts";
 import { publicKeyOf } from "./tunnel-pair.ts";
 import type { ScaleReport } from "./tunnel-scale-program.ts";
@@ -123,9 +124,9 @@ test("a tunnel ends within a second though the network is full", { timeout }, as
     for (let i = 0; i < 400; i++) sendDatagram(sender, bytes, sink);
     return looksWithout === 10;
   });
-  const end = await Promise.race([warren.stop(), setTimeout(10_000)]);
-  assert.ok(end !== undefined, "it is still there");
-  assert.ok(end.elapsedMs < 1000, `it took ${end.elapsedMs} ms`);
+  const mostMs = 1000 * slowdown();
+  const end = await warren.stop();
+  assert.ok(end.elapsedMs < mostMs, `it took ${end.elapsedMs} ms, not ${mostMs}`);
   assert.deepEqual([end.code, end.stderr, left.config.links.find(warren.name)], [0, "", undefined]);
 });
 

@@ -74,9 +74,7 @@ test("when the way to a peer changes, the address of the old way is forgotten", 
   if (!isReady(t)) return;
   await using tunnels = await TwoTunnels.open();
   const { left, right } = tunnels.underlay;
-  left.config.links.createVeth({ name: "eth1", peerName: "eth1", peerNamespace: right.namespace.fd });
-  left.setUp("eth1", "198.51.100.1/24");
-  right.setUp("eth1", "198.51.100.2/24");
+  left.cable("eth1", ["198.51.100.1/24"], { host: right, name: "eth1", addresses: ["198.51.100.2/24"] });
   left.config.addresses.add(1, Cidr.parse("203.0.113.1/32"));
   for (const host of [left, right]) host.namespace.run(() => Sysctl.set("net/ipv4/conf/all/rp_filter", 0));
   const destination = Cidr.parse("203.0.113.1/32");

@@ -38,17 +38,10 @@ export class TwoWays implements Disposable {
     using undo = new DisposableStack();
     this.home = undo.use(new Machine());
     this.server = undo.use(new Machine());
-    const peerNamespace = this.server.namespace.fd;
-    for (const [name, network] of [
-      ["eth0", "10.1.0"],
-      ["eth1", "10.2.0"],
-    ]) {
-      this.home.config.links.createVeth({ name, peerName: name, peerNamespace });
-      this.home.setUp(name, `${network}.2/24`);
-      this.server.setUp(name, `${network}.1/24`);
-    }
-    this.home.setUp("eth0", "fd01::2/64");
-    this.server.setUp("eth0", "fd01::1/64");
+    const cable = (name: string, home: string[], server: string[]) =>
+      this.home.cable(name, home, { host: this.server, name, addresses: server });
+    cable("eth0", ["10.1.0.2/24", "fd01::2/64"], ["10.1.0.1/24", "fd01::1/64"]);
+    cable("eth1", ["10.2.0.2/24"], ["10.2.0.1/24"]);
     this.server.setUp("lo", `${serverAddresses[0]}/32`, `${nameServer}/32`, `${outside[4]}/32`, `${outside[6]}/128`);
     this.home.config.routes.add({ destination: everywhere, via: IpAddress.parse("10.1.0.1") });
     this.home.config.routes.add({ destination: Cidr.parse("::/0"), via: IpAddress.parse("fd01::1") });

@@ -15,11 +15,8 @@ export class Underlay implements Disposable {
     using undo = new DisposableStack();
     this.left = undo.use(new Machine());
     this.right = undo.use(new Machine());
-    const peerNamespace = this.right.namespace.fd;
-    this.left.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace });
-    this.left.setUp("eth0", "192.0.2.1/24", "2001:db8::1/64");
-    this.right.setUp("eth0", "192.0.2.2/24", "2001:db8::2/64");
-    for (const host of [this.left, this.right]) host.settle();
+    const far = { host: this.right, name: "eth0", addresses: ["192.0.2.2/24", "2001:db8::2/64"] };
+    this.left.cable("eth0", ["192.0.2.1/24", "2001:db8::1/64"], far);
     undo.move();
   }
 

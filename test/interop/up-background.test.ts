@@ -35,7 +35,7 @@ describe("warren up in the background", { timeout: 240_000 }, () => {
         stdout,
         /^wg0 is up on UDP port \d+, MTU 1420 .*: `warren down wg0` ends it\.$|`warren down wg0` ends it\.$/m,
       );
-      await host.machine.run("ping", "-n", "-c", "1", "-W", "1", world[4]);
+      await host.machine.run("ping", "-n", "-c", "1", "-W", "10", world[4]);
       took.push(Math.round(performance.now() - begun));
       const [journal] = host.notes().filter((file) => file.endsWith("wg0.journal"));
       const pid = /"pid":([0-9]+)/.exec(host.read(journal))?.[1];

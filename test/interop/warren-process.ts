@@ -2,8 +2,11 @@
 import { fileURLToPath } from "node:url";
 import type { TunnelStatus } from "../../src/tunnel/tunnel-status.ts";
 import type { Machine, Outcome, Program } from "./machine.ts";
+import { within } from "./patience.ts";
 
 const main = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+const endPatienceMs = 30_000;
 
 /** The command that runs `warren` from this checkout. */
 export function warrenCommand(nodeArguments: readonly string[], ...parameters: readonly string[]): string[] {
@@ -63,7 +66,7 @@ export class WarrenProcess {
   async endedBy(action: () => void): Promise<Stopped> {
     const begun = performance.now();
     action();
-    const outcome = await this.program.outcome;
+    const outcome = await within(endPatienceMs, "the end of warren", this.program.outcome);
     const elapsedMs = performance.now() - begun;
     const last = /^\{"event":"stopped".*$/m.exec(outcome.stdout)?.[0];
     return { ...outcome, elapsedMs, status: last === undefined ? undefined : JSON.parse(last) };

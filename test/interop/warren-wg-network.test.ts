@@ -127,12 +127,8 @@ test("what a peer may not send is dropped, but where it sends from is learnt", {
 test("a peer behind NAT stays reachable by its keepalives", { timeout }, async (t) => {
   if (!isReady(t) || requireProgram(t, "nft", "nftables") === undefined) return;
   const [first, router, second] = [machine(t), machine(t), machine(t)];
-  router.config.links.createVeth({ name: "inside", peerName: "eth0", peerNamespace: first.namespace.fd });
-  router.config.links.createVeth({ name: "outside", peerName: "eth0", peerNamespace: second.namespace.fd });
-  router.setUp("inside", "192.168.1.1/24");
-  router.setUp("outside", "10.0.0.1/24");
-  first.setUp("eth0", "192.168.1.100/24");
-  second.setUp("eth0", "10.0.0.100/24");
+  router.cable("inside", ["192.168.1.1/24"], { host: first, name: "eth0", addresses: ["192.168.1.100/24"] });
+  router.cable("outside", ["10.0.0.1/24"], { host: second, name: "eth0", addresses: ["10.0.0.100/24"] });
   first.config.routes.add({ destination: Cidr.parse("0.0.0.0/0"), via: IpAddress.parse("192.168.1.1") });
   const rules =
     "table ip nat { chain out { type nat hook postrouting priority 100; ip saddr 192.168.1.0/24 snat to 10.0.0.1; }; }";
@@ -158,7 +154,7 @@ test("a peer behind NAT stays reachable by its keepalives", { timeout }, async (
 /** Two hosts on a cable, without addresses yet. */
 async function overCable(t: TestContext): Promise<WarrenWgPair> {
   const hosts = { first: machine(t), second: machine(t) };
-  hosts.first.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace: hosts.second.namespace.fd });
+  hosts.first.cable("eth0", [], { host: hosts.second, name: "eth0", addresses: [] });
   hosts.first.namespace.run(() => Sysctl.set("net/ipv4/conf/eth0/promote_secondaries", 1));
   const pair = await WarrenWgPair.open(hosts);
   t.after(() => pair[Symbol.dispose]());
@@ -178,7 +174,7 @@ test("an address that goes away is not clung to", { timeout }, async (t) => {
   ]) {
     await pair.setPeer("first", "endpoint", endpoint);
     await pair.reach("first", 4);
-    first.config.addresses.add(device, Cidr.parse(next));
+    first.setUp("eth0", next);
     first.config.addresses.remove(device, Cidr.parse(gone));
     await pair.reach("first", 4);
     const [address] = next.split("/");
@@ -201,8 +197,6 @@ test("the answer leaves from the address that was spoken to", { timeout }, async
 test("an endpoint may be link-local, with the interface as its scope", { timeout }, async (t) => {
   if (!isReady(t)) return;
   const pair = await overCable(t);
-  pair.hosts.first.namespace.run(() => Sysctl.set("net/ipv6/conf/eth0/accept_dad", 0));
-  pair.hosts.second.namespace.run(() => Sysctl.set("net/ipv6/conf/eth0/accept_dad", 0));
   pair.hosts.first.setUp("eth0", "fe80::1/64");
   pair.hosts.second.setUp("eth0", "fe80::2/64");
   await pair.setPeer("first", "endpoint", "[fe80::2%eth0]:20000");

@@ -70,9 +70,8 @@ async function runQuick(t: TestContext, program: string, name: string, table: st
     const link = host.config.links.find(name);
     if (link !== undefined) host.config.links.delete(link.index); // ends the daemon of a test that failed
   });
-  host.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace: other.namespace.fd });
-  host.setUp("eth0", "10.0.0.1/24", "fd00::1/64");
-  other.setUp("eth0", "10.0.0.2/24", "fd00::2/64");
+  const far = { host: other, name: "eth0", addresses: ["10.0.0.2/24", "fd00::2/64"] };
+  host.cable("eth0", ["10.0.0.1/24", "fd00::1/64"], far);
   host.config.routes.add({ destination: Cidr.parse("0.0.0.0/0"), via: IpAddress.parse("10.0.0.2") });
   using _server = await startServer(other);
   const folder = mkdtempSync(join(tmpdir(), "warren-quick-"));

@@ -54,9 +54,7 @@ test("ten thousand peers are there within five seconds, and one of them shakes h
   if (!isReady(t) || requireProgram(t, "ping", "iputils-ping") === undefined) return;
   using first = new Machine();
   using second = new Machine();
-  first.config.links.createVeth({ name: "eth0", peerName: "eth0", peerNamespace: second.namespace.fd });
-  first.setUp("eth0", "10.0.0.1/24");
-  second.setUp("eth0", "10.0.0.2/24");
+  first.cable("eth0", ["10.0.0.1/24"], { host: second, name: "eth0", addresses: ["10.0.0.2/24"] });
   using pair = await WarrenWgPair.open({ first, second });
   const lines: string[] = [];
   for (let i = 0; i < 10_000; i++) {

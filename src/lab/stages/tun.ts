@@ -98,8 +98,8 @@ function addAddresses(client: Host, name: string): TunSteps["address"] {
 
 function setUp(client: Host, name: string): TunSteps["up"] {
   client.config.links.set(client.device(name), { up: true });
-  const usable = client.config.settle(client.device(name));
-  verify(usable, `the addresses of ${name} to be usable`, "one is not after a second");
+  const usable = client.config.settle(client.device(name), patienceMs);
+  verify(usable, `the addresses of ${name} to be usable`, `one is not after ${patienceMs} ms`);
   const routes = client.config.routes.list({ table: mainTable }).map((route) => `${route.destination} dev ${name}`);
   const up = client.config.links.find(name)?.up === true;
   verify(
