@@ -242,6 +242,7 @@ export class Tunnel implements AsyncDisposable {
   addPeer(options: TunnelPeerOptions): void {
     const { publicKey, presharedKey, endpoint, allowedIps, persistentKeepaliveSeconds: seconds = 0 } = options;
     const { device, plane } = this.#driver;
+    device.checkNewPeer(publicKey); // before a number is taken, which would come back only when the workers let go of it
     const id = plane.peers.add();
     try {
       device.addPeer(bootTime(), {

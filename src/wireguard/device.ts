@@ -143,14 +143,7 @@ export class Device {
     if (!Number.isInteger(options.id) || options.id < 0 || this.#peersById.has(options.id)) {
       throw new VpnError("invalid-argument", `${options.id} is not a free peer id`);
     }
-    if (this.publicKey?.equals(options.publicKey)) {
-      throw new VpnError("invalid-configuration", `peer ${options.publicKey} has this interface's own key`, {
-        remedy: "give it the public key of the other side",
-      });
-    }
-    if (this.peer(options.publicKey) !== undefined) {
-      throw new VpnError("invalid-argument", `peer ${options.publicKey} exists already`);
-    }
+    this.checkNewPeer(options.publicKey);
     if (this.#peers.size >= this.#maximumPeers) {
       throw new VpnError("not-available", `there are ${this.#peers.size} peers already, and no room for more`);
     }
@@ -158,6 +151,18 @@ export class Device {
     this.#peers.set(peer.publicKey.hex, peer);
     this.#peersById.set(peer.id, peer);
     return peer;
+  }
+
+  /** Throws `invalid-configuration` where this is our own key, `invalid-argument` where there is such a peer. */
+  checkNewPeer(publicKey: PublicKey): void {
+    if (this.publicKey?.equals(publicKey)) {
+      throw new VpnError("invalid-configuration", `peer ${publicKey} has this interface's own key`, {
+        remedy: "give it the public key of the other side",
+      });
+    }
+    if (this.peer(publicKey) !== undefined) {
+      throw new VpnError("invalid-argument", `peer ${publicKey} exists already`);
+    }
   }
 
   removePeer(now: Milliseconds, peer: Peer): void {
