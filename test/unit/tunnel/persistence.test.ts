@@ -8,6 +8,12 @@ const count = 20_000;
 /** Asking for all ways at once takes 0.6 s, and far longer where there are more routes than in a sandbox. */
 const limitMs = 300;
 
+/** Processor time of this thread: other programs' turns are not in it. */
+function workMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 test("twenty thousand peers are looked after in portions, wherever they are", { timeout: 20_000 }, async () => {
   const peers = Array.from({ length: count }, (_, i) => {
     const key = new Uint8Array(32).fill(9);
@@ -27,10 +33,11 @@ test("twenty thousand peers are looked after in portions, wherever they are", { 
     shakeHands: () => assert.fail("nothing has changed"),
   };
   let worstMs = 0;
-  let before = performance.now();
+  let before = workMs();
   const note = () => {
-    worstMs = Math.max(worstMs, performance.now() - before);
-    before = performance.now();
+    const now = workMs();
+    worstMs = Math.max(worstMs, now - before);
+    before = now;
   };
   using _persistence = persist(tunnel, { peers, resolvers: () => [] });
   note();
