@@ -1,6 +1,7 @@
 /** What `warren-wg` does once its arguments are read: one interface and its control socket, until something ends them. */
 import { writeFileSync } from "node:fs";
 import { ControlSocket } from "../api/control-socket.ts";
+import type { VpnError } from "../base/errors.ts";
 import { Tunnel } from "../tunnel/tunnel.ts";
 import { inBackground, leaveCaller } from "./background.ts";
 
@@ -21,12 +22,14 @@ export async function runInterface(name: string, descriptors: InterfaceDescripto
   const signal = signalled(); // from here on: an end asked for while it comes up is an orderly one, too
   let shownName = name; // of a template or of a descriptor the name is known once it is open
   const log = (text: string) => void say(shownName, text);
-  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun, log });
+  const complain = (text: string) => isSilent || console.error(`ERROR: (${shownName}) ${timestamp()} ${text}`);
+  const notice = ({ line }: VpnError) => void complain(line);
+  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun, log, notice });
   shownName = tunnel.name;
   await using control = await ControlSocket.open(tunnel.name, {
     tunnel,
     ...(descriptors.control === undefined ? {} : { descriptor: descriptors.control }),
-    log: (line) => isSilent || console.error(`ERROR: (${tunnel.name}) ${timestamp()} UAPI: ${line}`),
+    log: (line) => void complain(`UAPI: ${line}`),
   });
   const nameFile = process.env.WG_TUN_NAME_FILE;
   if (nameFile !== undefined && nameFile !== "") writeFileSync(nameFile, `${tunnel.name}\n`, { mode: 0o400 });

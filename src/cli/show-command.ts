@@ -79,6 +79,7 @@ export function toText({ description, own, footprint }: Shown, nowMs: number): s
     ["mtu", own === undefined ? undefined : String(own.mtu)],
     ["cipher", own?.aead],
     ["offloads", own === undefined ? undefined : offloads(own)],
+    ["without", own === undefined ? undefined : withoutText(own)],
     ["dropped", own === undefined ? undefined : drops.join(", ") || "nothing"],
     ["kill switch", killSwitchText(footprint)],
     ["dns", footprint?.dns === undefined ? undefined : `through the tunnel (${footprint.dns})`],
@@ -123,6 +124,10 @@ function handshakeText(at: number | undefined, unanswered: number, nowMs: number
 
 function table(rows: readonly Row[]): string {
   return rows.flatMap(([name, value]) => (value === undefined ? [] : `  ${name}: ${value}`)).join("\n");
+}
+
+function withoutText({ offloads: { off } }: OwnStatus): string | undefined {
+  return off.map(({ offload, why }) => `${offload} (${why})`).join(", ") || undefined;
 }
 
 function offloads({ offloads: { tun, udp } }: OwnStatus): string {

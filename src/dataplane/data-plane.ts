@@ -7,6 +7,7 @@ import { Worker } from "node:worker_threads";
 import { VpnError } from "../base/errors.ts";
 import { Arena } from "../os/arena.ts";
 import { EventDescriptor } from "../os/event-descriptor.ts";
+import type { OffloadFault } from "../os/offload-fault.ts";
 import { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { FromInbound, senderRoom } from "./inbound.ts";
 import { KeypairTable } from "./keypair-table.ts";
@@ -16,7 +17,7 @@ import { PeerTable } from "./peer-table.ts";
 import { Reclaimer } from "./quiescence.ts";
 import type { Ring } from "./ring.ts";
 import { Control, SharedMemory, type SharedMemoryLayout, sharedMemorySize } from "./shared-memory.ts";
-import type { WorkerReady, WorkerSettings } from "./worker.ts";
+import type { WorkerMessage, WorkerReady, WorkerSettings } from "./worker.ts";
 
 export interface DataPlaneOptions {
   readonly maximumPeers: number;
@@ -49,6 +50,8 @@ export interface Requests {
   roam(peerId: number, from: Uint8Array): void;
   /** A turn's worth has been asked. */
   settle(): void;
+  /** A worker goes on without an offload. Each worker may tell of the same. */
+  withdraw(fault: OffloadFault): void;
   /** A worker has failed: no packet will pass any more. */
   fail(error: unknown): void;
 }
@@ -178,7 +181,10 @@ export class DataPlane {
       reject(error);
       if (!this.#isStopped) this.#options.requests.fail(error);
     };
-    worker.once("message", resolve);
+    worker.on("message", (message: WorkerMessage) => {
+      if (message.kind === "ready") resolve(message);
+      else this.#options.requests.withdraw(message.fault);
+    });
     worker.on("error", (error) => fail(fromWorker(error, role)));
     worker.once("exit", () => {
       fail(new VpnError("worker-failed", `the ${role} worker ended`));

@@ -12,6 +12,7 @@
  */
 import type { Arena } from "../os/arena.ts";
 import { errno, libc } from "../os/libc.ts";
+import { type OffloadFault, refusal } from "../os/offload-fault.ts";
 import { PacketInfo4, PacketInfo6 } from "../os/sockaddr.ts";
 import { Errno, refusesSource } from "../os/system-error.ts";
 import { EndpointRecord, readEndpoint, writeEndpoint } from "./endpoint-record.ts";
@@ -63,6 +64,8 @@ export interface BatchOptions {
   readonly sockets: { readonly v4: number; readonly v6: number };
   /** Whether the sockets take UDP_SEGMENT. */
   readonly segmentation: boolean;
+  /** Told that sends carry one message each from now on. */
+  readonly withdraw: (fault: OffloadFault) => void;
   /** Waits until the socket may take more; false when the worker is to end. */
   readonly waitWritable: (fd: number) => boolean;
 }
@@ -152,8 +155,10 @@ export class DatagramBatch {
       // EIO: a device without checksum offload. EINVAL, EMSGSIZE: the segments are larger than this path's MTU, which
       // the kernel mends by fragmenting, but only for single datagrams. Or our own address is to blame: see below.
       const mayPassAlone = error === Errno.EMSGSIZE || error === Errno.EINVAL;
-      if (error === Errno.EIO) this.#segmentation = false;
-      else if (!mayPassAlone && (this.#localLength === 0 || !refusesSource(error))) {
+      if (error === Errno.EIO) {
+        this.#segmentation = false;
+        this.#options.withdraw(refusal("UDP_SEGMENT", "sendmsg", error));
+      } else if (!mayPassAlone && (this.#localLength === 0 || !refusesSource(error))) {
         this.refused += count;
         return;
       }

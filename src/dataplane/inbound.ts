@@ -15,7 +15,7 @@
  */
 import { type DropReason, dropReasons } from "../base/errors.ts";
 import type { Arena } from "../os/arena.ts";
-import { libc } from "../os/libc.ts";
+import { errno, libc } from "../os/libc.ts";
 import type { Coalescer } from "../packet/coalescing.ts";
 import { mergeEcn } from "../packet/congestion-mark.ts";
 import { clampMss } from "../packet/mss-clamp.ts";
@@ -30,6 +30,7 @@ import { selectNext } from "./keypair-table.ts";
 import { Mac1Door } from "./mac1-door.ts";
 import type { PacketAead } from "./packet-aead.ts";
 import { Control, KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
+import type { SingleWriter } from "./single-writer.ts";
 
 /**
  * Kinds of records from this worker to main: `first` is the peer's id and `second` its generation, for `confirm` the
@@ -54,6 +55,8 @@ export interface InboundOptions {
   readonly aead: PacketAead;
   readonly allowedIps: AllowedIps;
   readonly coalescer: Coalescer;
+  /** For super-packets that the device does not take. */
+  readonly singles: SingleWriter;
   readonly tun: number;
   /** See `OutboundOptions.headerless`. */
   readonly headerless: number;
@@ -257,7 +260,13 @@ export class Inbound {
     const length = coalescer.finish() - headerless;
     if (length <= 0) return;
     this.calls++;
-    if (libc.write(tun, arena.base + superPacket + headerless, length) < 0) this.#drop("tun-write-failed");
+    if (libc.write(tun, arena.base + superPacket + headerless, length) < 0) this.#refused(length);
+  }
+
+  #refused(length: number): void {
+    const { singles, superPacket } = this.#options;
+    const lost = singles.write(superPacket, length, errno());
+    for (let i = 0; i < lost; i++) this.#drop("tun-write-failed");
   }
 
   #word(at: number): number {

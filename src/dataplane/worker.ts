@@ -11,6 +11,7 @@ import { VpnError } from "../base/errors.ts";
 import { Arena } from "../os/arena.ts";
 import { BootClock } from "../os/clock.ts";
 import { EventDescriptor } from "../os/event-descriptor.ts";
+import type { OffloadFault } from "../os/offload-fault.ts";
 import { POLLOUT, Poller, pollerSize } from "../os/poller.ts";
 import { SystemError } from "../os/system-error.ts";
 import { Coalescer } from "../packet/coalescing.ts";
@@ -26,6 +27,7 @@ import { Outbound, readLength } from "./outbound.ts";
 import { type AeadName, aeadLead, aeadScratch, aeadTail, type PacketAead } from "./packet-aead.ts";
 import { Reader } from "./quiescence.ts";
 import { Control, SharedMemory, type SharedMemoryLayout, Statistics } from "./shared-memory.ts";
+import { SingleWriter, singleWriterRoom } from "./single-writer.ts";
 
 /** What main gives a worker at its start. */
 export interface WorkerSettings {
@@ -46,8 +48,11 @@ export interface WorkerSettings {
   readonly offloads: SuperPacketKinds;
 }
 
-/** What a worker tells main, once, when its loop is about to begin. */
+/** What a worker tells main: once that its loop is about to begin, and whatever offload it had to do without since. */
+export type WorkerMessage = WorkerReady | { readonly kind: "fault"; readonly fault: OffloadFault };
+
 export interface WorkerReady {
+  readonly kind: "ready";
   readonly aead: AeadName;
 }
 
@@ -125,6 +130,14 @@ class Worker {
   }
 }
 
+function tell(message: WorkerMessage): void {
+  parentPort?.postMessage(message);
+}
+
+function withdraw(fault: OffloadFault): void {
+  tell({ kind: "fault", fault });
+}
+
 function runOutbound(worker: Worker): void {
   const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
   const { tun, sockets, wake, segmentation } = settings;
@@ -156,6 +169,7 @@ function runOutbound(worker: Worker): void {
     memory,
     sockets,
     segmentation,
+    withdraw,
     waitWritable,
   });
   // The packet behind the virtio header is 16-byte aligned.
@@ -174,7 +188,7 @@ function runOutbound(worker: Worker): void {
     buffer,
     clock,
   });
-  parentPort?.postMessage({ aead: aead.name } satisfies WorkerReady);
+  tell({ kind: "ready", aead: aead.name });
   while (!worker.isStopped) {
     worker.reader.enter();
     worker.tick();
@@ -212,6 +226,7 @@ function runInbound(worker: Worker): void {
   const superPacket = worker.take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
   const coalescer = new Coalescer(kernels, superPacket, settings.offloads);
   const opened = worker.take(aeadLead + largestPacket + aeadTail) + aeadLead;
+  const singles = new SingleWriter({ arena, kernels, coalescer, tun, room: worker.take(singleWriterRoom), withdraw });
   const inbound = new Inbound({
     memory,
     arena,
@@ -219,13 +234,14 @@ function runInbound(worker: Worker): void {
     aead,
     allowedIps,
     coalescer,
+    singles,
     tun,
     headerless: settings.virtioHeader ? 0 : VirtioHeader.size,
     superPacket: superPacket - VirtioHeader.size,
     opened,
     clock,
   });
-  parentPort?.postMessage({ aead: aead.name } satisfies WorkerReady);
+  tell({ kind: "ready", aead: aead.name });
   while (!worker.isStopped) {
     worker.reader.enter();
     worker.tick();

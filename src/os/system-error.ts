@@ -61,13 +61,12 @@ export class SystemError extends VpnError {
   readonly errnoName: string;
 
   constructor(syscall: string, errno: number, options: SystemErrorOptions = {}) {
-    const errnoName = nameOf(errno);
+    const name = errnoName(errno);
     const subject = options.subject === undefined ? "" : ` ${options.subject}`;
     const remedy =
       options.remedy ?? (codes[errno] === "not-permitted" ? "run as root or with CAP_NET_ADMIN" : undefined);
     const { what } = options;
-    const message =
-      what === undefined ? `${syscall}${subject} failed with ${errnoName}` : `${what} (${syscall}: ${errnoName})`;
+    const message = what === undefined ? `${syscall}${subject} failed with ${name}` : `${what} (${syscall}: ${name})`;
     super(options.code ?? codes[errno] ?? "system-call-failed", message, {
       ...(remedy === undefined ? {} : { remedy }),
       ...(options.cause === undefined ? {} : { cause: options.cause }),
@@ -75,12 +74,12 @@ export class SystemError extends VpnError {
     this.name = "SystemError";
     this.syscall = syscall;
     this.errno = errno;
-    this.errnoName = errnoName;
+    this.errnoName = name;
   }
 }
 
 /** Linux's own name: libuv, which names the others, calls EOPNOTSUPP ENOTSUP and does not know EBADFD. */
-function nameOf(errno: number): string {
+export function errnoName(errno: number): string {
   const known = Object.entries(Errno).find(([, value]) => value === errno);
   return known === undefined ? getSystemErrorName(-errno) : known[0];
 }

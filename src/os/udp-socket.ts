@@ -41,8 +41,10 @@ export interface UdpSocketOptions {
   /** The local addresses; all of them where left out. */
   readonly v4Address?: IpAddress;
   readonly v6Address?: IpAddress;
-  /** "none" leaves both offloads off, for kernels and drivers that break them. */
+  /** "none" leaves both offloads off. */
   readonly offloads?: "probe" | "none";
+  /** False leaves the one for receiving off, for kernels that break it. */
+  readonly receiveOffload?: boolean;
   /** Whether received messages carry the local address they came to (IP_PKTINFO, IPV6_PKTINFO). */
   readonly localAddresses?: boolean;
   /** Whether received messages carry the type of service or traffic class (IP_TOS, IPV6_TCLASS), for ECN. */
@@ -112,6 +114,23 @@ export function probeUdpOffloads(): UdpOffloads {
   }
 }
 
+/**
+ * A UDP socket of this thread's network namespace for IPv4, on loopback, on a port of the kernel's choice. The caller
+ * closes it.
+ */
+export function openLoopbackSocket(offloads: "probe" | "none"): { readonly fd: number; readonly local: Endpoint } {
+  const fd = openSocket(AF_INET, { port: 0 });
+  try {
+    const address = IpAddress.parse("127.0.0.1");
+    const port = bindSocket(fd, new Endpoint(address, 0));
+    enableOffloads(fd, undefined, { port, offloads });
+    return { fd, local: new Endpoint(address, port) };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
 function openSocket(family: number, options: UdpSocketOptions): number {
   const fd = must("socket", libc.socket(family, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0), {
     subject: `for UDP over IPv${family === AF_INET ? 4 : 6}`,
@@ -177,7 +196,8 @@ function enableOffloads(v4: number, v6: number | undefined, options: UdpSocketOp
   return {
     // An option the kernel does not know gives ENOPROTOOPT. UDP_GRO cannot be asked for before Linux 5.12, only set.
     segmentation: sockets.every((fd) => getOption(fd, SOL_UDP, UDP_SEGMENT) >= 0),
-    receiveOffload: sockets.map((fd) => trySetOption(fd, SOL_UDP, UDP_GRO, 1)).every(Boolean),
+    receiveOffload:
+      options.receiveOffload !== false && sockets.map((fd) => trySetOption(fd, SOL_UDP, UDP_GRO, 1)).every(Boolean),
   };
 }
 

@@ -8,10 +8,12 @@
  */
 import { VpnError } from "../base/errors.ts";
 import type { Kernels } from "./kernels.ts";
-import type { SuperPacketKinds } from "./virtio-header.ts";
+import { GsoType, type SuperPacketKinds } from "./virtio-header.ts";
 
 /** The longest an IPv6 packet gets without a jumbo payload (RFC 8200 §3). */
 const largestPacket = 40 + 65_535;
+/** The kernel's bits for what may be joined (kernels/coalescing.ts). */
+const allowed: Readonly<Record<number, number>> = { [GsoType.tcp4]: 1, [GsoType.tcp6]: 2, [GsoType.udp]: 4 };
 
 export class Coalescer {
   /** Bytes that a coalescer uses before its packet: some state, and the virtio header in the last ten of them. */
@@ -21,7 +23,7 @@ export class Coalescer {
 
   readonly #kernels: Kernels;
   readonly #at: number;
-  readonly #allowed: number;
+  #allowed: number;
 
   /**
    * Builds in the arena, the packet at `at`; `headroom` before that and `room` after it are the coalescer's own. The
@@ -33,7 +35,10 @@ export class Coalescer {
     }
     this.#kernels = kernels;
     this.#at = at;
-    this.#allowed = (options.tcp4 ? 1 : 0) | (options.tcp6 ? 2 : 0) | (options.udp ? 4 : 0);
+    this.#allowed =
+      (options.tcp4 ? allowed[GsoType.tcp4] : 0) |
+      (options.tcp6 ? allowed[GsoType.tcp6] : 0) |
+      (options.udp ? allowed[GsoType.udp] : 0);
     kernels.zero(at - Coalescer.headroom, Coalescer.headroom);
   }
 
@@ -44,6 +49,14 @@ export class Coalescer {
   add(packet: number, length: number): boolean {
     if (length <= 0 || length > largestPacket) throw new VpnError("invalid-argument", `no packet has ${length} bytes`);
     return this.#kernels.coalesce(this.#at, packet, length, this.#allowed) !== 0;
+  }
+
+  /** Makes no more super-packets of a type of the virtio header (`GsoType`). Whether it did so far. */
+  withdraw(type: number): boolean {
+    const bit = allowed[type] ?? 0;
+    const was = (this.#allowed & bit) !== 0;
+    this.#allowed &= ~bit;
+    return was;
   }
 
   /** Completes what is held and lets go of it. Returns how many bytes to write from `at - 10` on; 0 for nothing. */

@@ -11,8 +11,10 @@ import { sendDatagram } from "../os/datagram.ts";
 import { EventDescriptor } from "../os/event-descriptor.ts";
 import { libc } from "../os/libc.ts";
 import { NetworkNamespace } from "../os/namespace.ts";
+import type { OffloadFault } from "../os/offload-fault.ts";
 import { must } from "../os/system-error.ts";
-import { markSocket, openUdpSockets, probeUdpOffloads, type UdpOffloads } from "../os/udp-socket.ts";
+import { checkUdpOffloads } from "../os/udp-offload-check.ts";
+import { markSocket, openUdpSockets, type UdpOffloads } from "../os/udp-socket.ts";
 
 const O_CLOEXEC = 0x8_0000;
 
@@ -20,6 +22,9 @@ export class UdpTransport implements Disposable {
   readonly descriptors: { readonly v4: number; readonly v6: number };
   /** Whether one call may send many datagrams, and receive many. */
   readonly offloads: UdpOffloads;
+  /** What of that was found to be broken, and why it could not be found out where that is so. */
+  readonly faults: readonly OffloadFault[];
+  readonly unchecked: string | undefined;
   readonly #resources = new DisposableStack();
   readonly #home: NetworkNamespace;
   readonly #nothing: EventDescriptor;
@@ -34,7 +39,10 @@ export class UdpTransport implements Disposable {
     this.#home = undo.use(NetworkNamespace.current());
     this.#nothing = undo.use(EventDescriptor.create());
     this.descriptors = { v4: undo.use(EventDescriptor.create()).fd, v6: undo.use(EventDescriptor.create()).fd };
-    this.offloads = probeUdpOffloads();
+    const check = checkUdpOffloads();
+    this.offloads = check.offloads;
+    this.faults = check.faults;
+    this.unchecked = check.unchecked;
     this.#resources = undo.move();
   }
 
@@ -60,6 +68,7 @@ export class UdpTransport implements Disposable {
       port,
       localAddresses: true,
       trafficClass: true,
+      receiveOffload: this.offloads.receiveOffload,
       ...(this.#mark === 0 ? {} : { mark: this.#mark }),
     };
     using sockets = this.#home.run(() => openUdpSockets(options));

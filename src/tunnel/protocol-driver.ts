@@ -18,13 +18,13 @@ import type { AeadName } from "../dataplane/packet-aead.ts";
 import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
-import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import type { Handovers } from "../transport/handovers.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import { mac1KeyOf } from "../wireguard/cookies.ts";
 import { Device } from "../wireguard/device.ts";
 import { Initiation, messageType } from "../wireguard/messages.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
+import { OffloadStatus, superPackets } from "./offload-status.ts";
 import type { PeerObservation } from "./persistence-state.ts";
 
 const lookEveryMs = 1000;
@@ -43,6 +43,8 @@ export interface ProtocolDriverOptions {
   readonly handovers: Handovers | undefined;
   /** A worker has failed: no packet will pass any more. */
   readonly fail: (error: VpnError) => void;
+  /** Told in a line of what turned out to be broken, and is done without. */
+  readonly warn: (line: string) => void;
   /** Told in a line of what the protocol does. */
   readonly log: ((line: string) => void) | undefined;
 }
@@ -50,6 +52,7 @@ export interface ProtocolDriverOptions {
 export class ProtocolDriver {
   readonly device: Device;
   readonly plane: DataPlane;
+  readonly offloads: OffloadStatus;
   readonly #transport: UdpTransport;
   readonly #handovers: Handovers | undefined;
   readonly #fail: (error: VpnError) => void;
@@ -59,11 +62,12 @@ export class ProtocolDriver {
   #isLookingSoon = false;
 
   /** Lays out what is shared; no thread runs yet. */
-  constructor({ maximumPeers, mtu, tun, transport, aead, handovers, fail, log }: ProtocolDriverOptions) {
+  constructor({ maximumPeers, mtu, tun, transport, aead, handovers, fail, warn, log }: ProtocolDriverOptions) {
     this.#transport = transport;
     this.#handovers = handovers;
     this.#fail = fail;
     this.#log = log;
+    this.offloads = new OffloadStatus(tun, transport, { say: warn, note: log ?? (() => undefined) });
     this.device = new Device({
       primitives: native,
       random: (length) => randomFillSync(new Uint8Array(length)),
@@ -177,6 +181,7 @@ export class ProtocolDriver {
         if (peer !== undefined && endpoint !== undefined) this.device.roam(bootTime(), peer, endpoint);
       },
       settle: () => this.settle(),
+      withdraw: (fault) => this.offloads.withdraw(fault),
       fail: (error) =>
         this.#fail(error instanceof VpnError ? error : new VpnError("worker-failed", String(error), { cause: error })),
     };
@@ -243,10 +248,6 @@ function logOutput(output: Output, log: (line: string) => void): void {
     case "endpoint-changed":
       say(`is now at ${output.endpoint}`);
   }
-}
-
-export function superPackets({ offloads }: TunDevice): SuperPacketKinds {
-  return { tcp4: offloads.tso4, tcp6: offloads.tso6, udp: offloads.uso };
 }
 
 function readKernels(): Uint8Array {

@@ -3,9 +3,9 @@ import type { DropReason } from "../base/errors.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
 import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import type { TunDevice } from "../os/tun-device.ts";
-import type { SuperPacketKinds } from "../packet/virtio-header.ts";
 import type { UdpTransport } from "../transport/udp.ts";
-import { type ProtocolDriver, superPackets } from "./protocol-driver.ts";
+import type { Offloads } from "./offload-status.ts";
+import type { ProtocolDriver } from "./protocol-driver.ts";
 
 export interface PeerStatus {
   readonly publicKey: string;
@@ -22,20 +22,20 @@ export interface TunnelStatus {
   readonly port: number;
   readonly mtu: number;
   readonly aead: AeadName | undefined;
-  readonly offloads: { readonly tun: SuperPacketKinds; readonly udp: UdpTransport["offloads"] };
+  readonly offloads: Offloads;
   readonly peers: readonly PeerStatus[];
   readonly drops: Partial<Record<DropReason, number>>;
   readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
 }
 
 export function statusOf(driver: ProtocolDriver, tun: TunDevice, transport: UdpTransport, mtu: number): TunnelStatus {
-  const { device, plane } = driver;
+  const { device, plane, offloads } = driver;
   return {
     name: tun.name,
     port: transport.port,
     mtu,
     aead: plane.aead,
-    offloads: { tun: superPackets(tun), udp: transport.offloads },
+    offloads: offloads.current,
     peers: Array.from(device.peers, (peer) => ({
       publicKey: peer.publicKey.toString(),
       endpoint: driver.resolve(peer.endpoint)?.toString(),

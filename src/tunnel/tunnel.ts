@@ -82,7 +82,10 @@ export interface TunnelOptions {
    * device goes. Left out, the interface is as it was found: a new one is down.
    */
   readonly setUp?: (link: TunnelLink, port: number) => Disposable | AsyncDisposable | undefined;
-  /** Told of what goes wrong under way without ending the tunnel, such as a port that is taken when the link comes up. */
+  /**
+   * Told of what goes wrong without ending the tunnel, such as a port that is taken when the link comes up, or an offload
+   * that turns out to be broken.
+   */
   readonly notice?: (error: VpnError) => void;
   /** Told in a line of whatever happens: handshakes, changes of the configuration and of the link. */
   readonly log?: (line: string) => void;
@@ -164,6 +167,7 @@ export class Tunnel implements AsyncDisposable {
       aead: options.aead,
       handovers: options.handovers,
       fail: (error) => this.#failure.resolve(error),
+      warn: (line) => this.#notice(new VpnError("not-available", line)),
       log: options.log,
     });
     this.#driver.setPrivateKey(options.privateKey);

@@ -80,7 +80,13 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
     port: 51820,
     mtu: 1420,
     aead: "block" as const,
-    offloads: { tun: { tcp4: true, tcp6: false, udp: true }, udp: { segmentation: true, receiveOffload: false } },
+    offloads: {
+      ...{ tun: { tcp4: true, tcp6: false, udp: true }, udp: { segmentation: true, receiveOffload: false } },
+      off: [
+        { offload: "TSO over IPv6" as const, why: "write failed with EINVAL" },
+        { offload: "UDP_GRO" as const, why: "the kernel does not know it" },
+      ],
+    },
     drops: { "message-replayed": 3, "packet-no-peer": 1 },
     workers: { outbound: workers, inbound: workers },
   };
@@ -92,6 +98,7 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
     "  mtu: 1420",
     "  cipher: block",
     "  offloads: TSO over IPv4, USO, UDP_SEGMENT",
+    "  without: TSO over IPv6 (write failed with EINVAL), UDP_GRO (the kernel does not know it)",
     "  dropped: 3 message-replayed, 1 packet-no-peer",
   ].join("\n");
   assert.equal(toText({ description: empty, own }, 3000), expected);
@@ -114,7 +121,10 @@ test("what a peer leaves unanswered is said, but for the one initiation that may
     port: 1,
     mtu: 1420,
     aead: "block" as const,
-    offloads: { tun: { tcp4: true, tcp6: true, udp: true }, udp: { segmentation: true, receiveOffload: true } },
+    offloads: {
+      ...{ tun: { tcp4: true, tcp6: true, udp: true }, udp: { segmentation: true, receiveOffload: true } },
+      off: [],
+    },
     drops: {},
     workers: { outbound: workers, inbound: workers },
   };

@@ -6,11 +6,13 @@ import { native } from "../../../src/crypto/native.ts";
 import { decodeEndpoint, encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
 import { FromInbound, senderRoom } from "../../../src/dataplane/inbound.ts";
 import { PeerRecord } from "../../../src/dataplane/shared-memory.ts";
+import { Errno } from "../../../src/os/system-error.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, readUint32, writeCounter, writeUint32 } from "../../../src/wireguard/messages.ts";
 import { slowChecksum } from "../../reference/checksum.ts";
 import { makePacket } from "../../reference/packets.ts";
+import { refuseCall } from "./refused-call.ts";
 import { nonceOf, Workbench } from "./workbench.ts";
 
 const nothing = new Uint8Array(0);
@@ -144,6 +146,53 @@ test("what routers marked on the datagrams is on the packets, and ends a super-p
   );
   for (const packet of written) assert.equal(slowChecksum(packet.subarray(10, 30)), 0);
   assert.deepEqual(bed.memory.drops(), { "packet-not-ecn-capable": 1 });
+});
+
+for (const [kind, offload, fields] of [
+  [1, "TSO over IPv4", {}],
+  [4, "TSO over IPv6", { family: 6 }],
+  [5, "USO", { protocol: "udp" }],
+] as const) {
+  test(`super-packets that the device refuses arrive one by one, and no more of them are made: ${offload}`, () => {
+    const { bench: bed, keypair, id } = bench();
+    using _bed = bed;
+    bed.allowedIps.insert(Cidr.parse("fd8f::1/128"), id);
+    let refused = 0;
+    using _kernel = refuseCall("write", (_fd: number, at: number) => {
+      const isSuper = ((bed.word(at) >> 8) & 255) === kind;
+      if (isSuper) refused++;
+      return isSuper ? Errno.EINVAL : 0;
+    });
+    const packets = Array.from({ length: 8 }, (_, i) => {
+      const payload = new Uint8Array(i % 4 === 3 ? 99 : 100).fill(i); // a shorter one ends a super-packet
+      return makePacket({ ...fields, payload, sequence: 1 + 100 * i - (i >> 2), identification: i });
+    });
+    for (const [i, packet] of packets.entries()) bed.toNetwork(seal(keypair, i, padded(packet)));
+    bed.receive();
+    const written = bed.fromDevice();
+    assert.deepEqual(
+      written,
+      packets.map((packet) => concatBytes(plain, packet)),
+    );
+    assert.equal(refused, 1);
+    assert.deepEqual(bed.faults, [{ offload, why: "write failed with EINVAL" }]);
+    assert.deepEqual(bed.memory.drops(), {});
+  });
+}
+
+test("a device that takes nothing loses packets, not its offloads", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  for (const errno of [Errno.EIO, Errno.EINVAL]) {
+    using _kernel = refuseCall("write", () => errno);
+    for (let i = 0; i < 3; i++) {
+      const packet = makePacket({ payload: new Uint8Array(100), sequence: 1 + 100 * i });
+      bed.toNetwork(seal(keypair, errno * 10 + i, padded(packet)));
+    }
+    bed.receive();
+  }
+  assert.deepEqual(bed.faults, []);
+  assert.deepEqual(bed.memory.drops(), { "tun-write-failed": 1 + 3 });
 });
 
 test("a message counts once, in whatever order it comes", () => {

@@ -5,10 +5,12 @@ import { native } from "../../../src/crypto/native.ts";
 import { encodeEndpoint } from "../../../src/dataplane/endpoint-record.ts";
 import { FromOutbound, ToOutbound } from "../../../src/dataplane/outbound.ts";
 import { KeypairRecord, PeerRecord } from "../../../src/dataplane/shared-memory.ts";
+import { Errno } from "../../../src/os/system-error.ts";
 import { RejectAfterMessages } from "../../../src/wireguard/constants.ts";
 import type { Keypair } from "../../../src/wireguard/keypair.ts";
 import { Data, readCounter, readUint32 } from "../../../src/wireguard/messages.ts";
 import { makePacket } from "../../reference/packets.ts";
+import { refuseCall } from "./refused-call.ts";
 import { nonceOf, Workbench } from "./workbench.ts";
 
 const nothing = new Uint8Array(0);
@@ -193,6 +195,32 @@ test("messages leave from where the peer spoke to; an address that is not ours c
     assert.equal(arrived.map(({ message }) => open(keypair, message)).length, 5);
     assert.equal(localDevice(), device);
   }
+  assert.deepEqual(bed.memory.drops(), {});
+});
+
+test("where a device has no checksum offload the failed batch and all later ones leave one by one, and that is said once", () => {
+  const { bench: bed, keypair } = bench();
+  using _bed = bed;
+  let attempts = 0;
+  // As net/ipv4/udp.c, udp_send_skb, had it before Linux 6.11. Several messages are several entries of the I/O vector.
+  using _kernel = refuseCall("sendmsg", (_fd: number, header: number) => {
+    const isTrain = bed.word(header + 24) > 1;
+    if (isTrain) attempts++;
+    return isTrain ? Errno.EIO : 0;
+  });
+  const payload = Uint8Array.from({ length: 1380 * 10 }, (_, i) => i * 7);
+  const counters: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    bed.toDevice(makePacket({ payload, isPartial: true }), tso4);
+    bed.outbound.batch();
+    counters.push(...bed.fromNetwork().map((message) => open(keypair, message).counter));
+  }
+  assert.deepEqual(
+    counters,
+    Array.from({ length: 30 }, (_, i) => i),
+  );
+  assert.equal(attempts, 1);
+  assert.deepEqual(bed.faults, [{ offload: "UDP_SEGMENT", why: "sendmsg failed with EIO" }]);
   assert.deepEqual(bed.memory.drops(), {});
 });
 

@@ -13,8 +13,10 @@ import { Outbound, readLength } from "../../../src/dataplane/outbound.ts";
 import { aeadLead, aeadScratch, aeadTail } from "../../../src/dataplane/packet-aead.ts";
 import { PeerTable } from "../../../src/dataplane/peer-table.ts";
 import { Control, SharedMemory, sharedMemorySize } from "../../../src/dataplane/shared-memory.ts";
+import { SingleWriter, singleWriterRoom } from "../../../src/dataplane/single-writer.ts";
 import { Arena } from "../../../src/os/arena.ts";
 import { libc } from "../../../src/os/libc.ts";
+import type { OffloadFault } from "../../../src/os/offload-fault.ts";
 import { decodeSockaddr, sockaddrOf, sockaddrSize } from "../../../src/os/sockaddr.ts";
 import { must } from "../../../src/os/system-error.ts";
 import { openUdpSockets, type UdpSocketOptions, type UdpSockets } from "../../../src/os/udp-socket.ts";
@@ -46,10 +48,13 @@ export class Workbench implements Disposable {
   readonly allowedIps: AllowedIps;
   readonly outbound: Outbound;
   readonly inbound: Inbound;
+  /** The offloads that were found not to work. */
+  readonly faults: OffloadFault[] = [];
   readonly clock: Float64Array = Float64Array.of(10_000);
   readonly #resources = new DisposableStack();
   readonly #tun: number;
   readonly #device: number;
+  readonly #arena: Arena;
   readonly #network: number;
   /** Where the test's end of the network is. */
   readonly remote: Endpoint;
@@ -60,6 +65,7 @@ export class Workbench implements Disposable {
   constructor(mtu = 1420, { localAddresses = false, headerless = 0 }: WorkbenchOptions = {}) {
     const shared = this.#resources.use(new Arena({ size: sharedMemorySize(layout), shared: true }));
     const arena = this.#resources.use(new Arena({ size: 24 * 65_536 }));
+    this.#arena = arena;
     this.memory = new SharedMemory(shared.buffer, shared.base, layout);
     this.memory.words[Control.mtu] = mtu;
     this.keypairs = new KeypairTable(this.memory, (release) => release());
@@ -93,6 +99,7 @@ export class Workbench implements Disposable {
       memory,
       sockets,
       segmentation: local.offloads.segmentation,
+      withdraw: (fault) => this.faults.push(fault),
       waitWritable: () => false,
     });
     const segmenter = new Segmenter(kernels, { ...offloads, largest: readLength });
@@ -112,18 +119,24 @@ export class Workbench implements Disposable {
       clock,
     });
     this.#remoteReader = new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) });
+    const opened = take(aeadLead + 65_575 + aeadTail) + aeadLead;
     const superPacket = take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
+    const coalescer = new Coalescer(kernels, superPacket, offloads);
     this.inbound = new Inbound({
       memory,
       arena,
       reader: new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) }),
       aead,
       allowedIps,
-      coalescer: new Coalescer(kernels, superPacket, offloads),
+      coalescer,
+      singles: new SingleWriter({
+        ...{ arena, kernels, coalescer, tun, room: take(singleWriterRoom) },
+        withdraw: (fault) => this.faults.push(fault),
+      }),
       tun,
       headerless,
       superPacket: superPacket - 10,
-      opened: take(aeadLead + 65_575 + aeadTail) + aeadLead,
+      opened,
       clock,
     });
   }
@@ -140,6 +153,11 @@ export class Workbench implements Disposable {
     keypair.receiveKey.set(keys.receiveKey.map((_, i) => 200 - i - id));
     this.keypairs.select(id, keypair);
     return keypair;
+  }
+
+  /** What the packet path has put at an address that it hands to the kernel. */
+  word(address: number): number {
+    return new DataView(this.#arena.buffer).getInt32(address - this.#arena.base, true);
   }
 
   /** Gives the device something to read: a virtio header and a packet. */

@@ -88,7 +88,7 @@ export class ConfigurableTunnel implements Configured {
       port: this.port,
       mtu: 1420,
       aead: "block",
-      offloads: { tun, udp: { segmentation: true, receiveOffload: false } },
+      offloads: { tun, udp: { segmentation: true, receiveOffload: false }, off: [] },
       peers: [],
       drops: { "message-replayed": 3 },
       workers: { outbound: worker, inbound: worker },
