@@ -16,7 +16,7 @@ export const classicDrawing: readonly string[] = [
   "10.8.0.2                                                       10.8.0.1",
 ];
 const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
-const stopTimeoutMs = 2000;
+const stopTimeoutMs = 10_000;
 
 interface ServerChoices {
   readonly nat?: boolean;

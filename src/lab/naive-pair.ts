@@ -11,7 +11,7 @@ import { ownProgram, type Program, type ProgramEvent } from "./program.ts";
 import { address } from "./topology.ts";
 import type { Workbench } from "./workbench.ts";
 
-const patienceMs = 3000;
+const patienceMs = 15_000;
 const tunnelNetwork = "10.8.0.0/24";
 
 /** What one end read from TCP. */

@@ -3,7 +3,7 @@ import type { Host } from "./host.ts";
 import { ownProgram, type Program } from "./program.ts";
 import { address } from "./topology.ts";
 
-const startTimeoutMs = 5000;
+const startTimeoutMs = 15_000;
 
 /** Silent, it hears and says nothing. */
 export function startNameServer(dns: Host, silent = false): Program {

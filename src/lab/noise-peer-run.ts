@@ -5,7 +5,7 @@ import { lastLine, ownProgram, type ProgramEvent } from "./program.ts";
 import { address, tunnelPort } from "./topology.ts";
 import type { Workbench } from "./workbench.ts";
 
-const patienceMs = 5000;
+const patienceMs = 20_000;
 
 export type Act =
   | { readonly kind: "handshake" }

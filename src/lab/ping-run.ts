@@ -9,7 +9,7 @@ import { ownProgram } from "./program.ts";
 import type { PingReply, PingRun } from "./record.ts";
 
 const intervalMs = 200; // the shortest that iputils allows everybody
-const patienceSeconds = 1;
+const patienceSeconds = 3; // where no reply comes at all
 
 export interface PingRequest {
   readonly destination: string;
@@ -28,7 +28,7 @@ export async function findPing(): Promise<string | undefined> {
   }
 }
 
-/** Runs to the end, which is about a second away where nothing answers. */
+/** Runs to the end, which is some seconds away where nothing answers. */
 export async function ping(host: Host, installed: string | undefined, request: PingRequest): Promise<PingRun> {
   const { destination, count, pattern } = request;
   const command =

@@ -7,7 +7,7 @@ import type { TunnelEnd, TunnelStart } from "./record.ts";
 import { tunnelDevice } from "./topology.ts";
 
 const readyTimeoutMs = 15_000; // one that cannot start says so at once; this is for a machine with much else to do
-const stopTimeoutMs = 2000;
+const stopTimeoutMs = 10_000;
 
 export interface RunningTunnelOptions {
   readonly host: Host;

@@ -13,7 +13,7 @@ import type { Workbench } from "./workbench.ts";
 const delayDevice = "slow";
 const delayTable = 100;
 const rulePriority = 100;
-const patienceMs = 3000;
+const patienceMs = 15_000;
 const longestFrame = 1514;
 
 export interface SlowLinkOptions {

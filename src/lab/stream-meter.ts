@@ -4,7 +4,7 @@ import { ownProgram, type Program, type ProgramEvent } from "./program.ts";
 import { address, sinkPort } from "./topology.ts";
 import type { Workbench } from "./workbench.ts";
 
-const patienceMs = 5000;
+const patienceMs = 15_000;
 const longestMs = 30_000;
 
 export interface MeteredStream {

@@ -6,7 +6,7 @@ import type { WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, sinkPort } from "./topology.ts";
 
 const sendMs = 1500;
-const patienceMs = 2500;
+const patienceMs = 15_000; // for the programs to start, too, on a machine with much else to do
 
 export function startSink(dns: Host): Program {
   return dns.start(ownProgram("programs/sink", address.dns[0], String(sinkPort)));

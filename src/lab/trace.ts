@@ -44,7 +44,7 @@ const called: Readonly<Record<HostName, string>> = {
   server: "server",
   dns: "dns host",
 };
-const patienceMs = 5000; // a second or two of it is the program's own
+const patienceMs = 20_000; // a few seconds of it are the program's own
 const [destination] = address.dns;
 
 /** Follows a ping to its destination and back, as the steps `request` and `reply`. The tunnel must be up on both ends. */

@@ -5,7 +5,7 @@ import { address } from "./topology.ts";
 import type { Workbench } from "./workbench.ts";
 
 const echoPort = 7;
-const patienceMs = 6000;
+const patienceMs = 20_000;
 const intervalMs = 25;
 /** A tunnel that is full may hold a probe for so long. */
 const lateMs = 1000;

@@ -77,7 +77,9 @@ export class ManagedHost implements Disposable {
     const settings = { WARREN_STATE_DIRECTORY: this.path("state"), ...environment };
     const variables = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
     const script = 'mount --bind "$1/etc" /etc && mount --bind "$1/run" /run && shift && exec "$@"';
-    const inside = ["unshare", "--mount", "sh", "-c", script, "sh", this.folder, "env", ...variables];
+    // Node complains of certificates that are not in this /etc.
+    const setting = ["env", "--unset=NODE_EXTRA_CA_CERTS", ...variables];
+    const inside = ["unshare", "--mount", "sh", "-c", script, "sh", this.folder, ...setting];
     return this.machine.start([...inside, ...command], "");
   }
 

@@ -20,7 +20,8 @@ import { OwnPeer, type OwnSession } from "../own-peer.ts";
 import { echoKind, summarisePacket } from "../packet-summary.ts";
 import { RecordedPrimitives } from "../recorded-primitives.ts";
 
-const patienceMs = 500;
+/** For an answer that comes at once where the machine has nothing else to do. */
+const patienceMs = 2000;
 const payloadLength = 56;
 
 const input: NoisePeerInput = JSON.parse(readFileSync(0, "utf8"));

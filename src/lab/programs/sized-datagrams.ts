@@ -15,7 +15,7 @@ const SOCK_DGRAM_CLOEXEC = 2 | 0x8_0000;
 const IP_MTU_DISCOVER = 10;
 const IP_MTU = 14;
 const discovery = { whole: 2, divisible: 0 } as const; // IP_PMTUDISC_DO and IP_PMTUDISC_DONT
-const patienceMs = 400;
+const patienceMs = 1500; // an answer takes a few milliseconds, and longer where the machine is busy
 
 const [address, port, kind, ...lengths] = process.argv.slice(2);
 const fd = must("socket", libc.socket(AF_INET, SOCK_DGRAM_CLOEXEC, 0), { subject: "for datagrams" });

@@ -1,10 +1,10 @@
 /**
  * One ping that tells what its two socket calls were given and gave back: `told-ping ADDRESS PATTERN`, the pattern in
- * hexadecimal. It exits 1 where no reply came within two seconds. Of a tunnel it knows nothing.
+ * hexadecimal. It exits 1 where no reply came within four seconds. Of a tunnel it knows nothing.
  */
 import { anyPort, encodeRequest, openEchoSocket, sequenceOfReply } from "../echo-socket.ts";
 
-const patienceMs = 2000;
+const patienceMs = 4000;
 
 const [address, pattern] = process.argv.slice(2);
 const ipv6 = address.includes(":");

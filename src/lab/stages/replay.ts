@@ -23,7 +23,7 @@ import type { Workbench } from "../workbench.ts";
 import { type Repetition, type ReplaySteps, replayAccounts } from "./replay-account.ts";
 
 const [destination] = address.tunnelServer;
-const patienceMs = 3000;
+const patienceMs = 15_000;
 const virtualSeconds = 400;
 /** A session is over after 180 s (whitepaper §6.2). */
 const heldUp = [

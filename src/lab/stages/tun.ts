@@ -27,7 +27,7 @@ const topology: Topology = {
 };
 const template = "tun%d";
 const addresses: readonly string[] = [`${address.tunnelClient[0]}/24`, `${address.tunnelClient[1]}/64`];
-const patienceMs = 5000; // for the program to start: its patience begins with its packet
+const patienceMs = 15_000; // for the program to start: its patience begins with its packet
 
 export const tunStage: Stage = defineStage<TunSteps>({
   name: "tun",

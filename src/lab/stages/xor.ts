@@ -21,7 +21,7 @@ import { type XorSteps, xorAccounts } from "./xor-account.ts";
 const webPort = 80;
 const page = "/diary";
 const credentials = "rabbit:three-carrots";
-const patienceMs = 3000;
+const patienceMs = 15_000;
 const shown = { streamBytes: 24, counts: 4, trials: 2, packets: 6 } as const;
 
 export const xorStage: Stage = defineStage<XorSteps>({
