@@ -1,7 +1,7 @@
 /**
  * OpenSSL as it is inside the node binary, which exports its symbols: no copy of ours, and none of the system's.
  *
- * `evp` is the public interface. `block` are the routines under it, exported but not public: whoever uses them must
+ * `evp` is the public interface. `block` and `curve` are routines under it, exported but not public: whoever uses them must
  * first see them pass a self-test, and must do without them where a build of Node hides them. All pointers are numeric
  * addresses (of an `Arena`), since a call with typed pointers costs four times as much; nothing here checks them.
  */
@@ -17,6 +17,12 @@ export interface BlockFunctions {
   poly1305Update(state: Address, input: Address, length: number): void;
   /** Writes the 16 bytes of the tag. */
   poly1305Final(state: Address, tag: Address): void;
+}
+
+/** Curve25519's inner routine (OpenSSL: include/crypto/ecx.h). */
+export interface CurveFunctions {
+  /** X25519 of a secret, which it clamps, and a point, 32 bytes each and 32 out; 0 where the result is all zeros. */
+  x25519(out: Address, secret: Address, point: Address): number;
 }
 
 /** The public EVP interface (OpenSSL: EVP_EncryptInit(3)). Those that return a number other than an address give 1 for success. */
@@ -38,6 +44,10 @@ const blockPrototypes: Readonly<Record<keyof BlockFunctions, string>> = {
   poly1305Init: "void Poly1305_Init(uintptr_t state, uintptr_t key)",
   poly1305Update: "void Poly1305_Update(uintptr_t state, uintptr_t input, size_t length)",
   poly1305Final: "void Poly1305_Final(uintptr_t state, uintptr_t tag)",
+};
+
+const curvePrototypes: Readonly<Record<keyof CurveFunctions, string>> = {
+  x25519: "int ossl_x25519(uintptr_t out, uintptr_t secret, uintptr_t point)",
 };
 
 const initialise = "(uintptr_t context, uintptr_t cipher, uintptr_t engine, uintptr_t key, uintptr_t nonce)";
@@ -70,7 +80,12 @@ function bind<T>(prototypes: Readonly<Record<string, string>>): T | undefined {
   }
 }
 
-export const openssl: { readonly block: BlockFunctions | undefined; readonly evp: EvpFunctions | undefined } = {
+export const openssl: {
+  readonly block: BlockFunctions | undefined;
+  readonly curve: CurveFunctions | undefined;
+  readonly evp: EvpFunctions | undefined;
+} = {
   block: bind<BlockFunctions>(blockPrototypes),
+  curve: bind<CurveFunctions>(curvePrototypes),
   evp: bind<EvpFunctions>(evpPrototypes),
 };

@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import type { Endpoint } from "../base/address.ts";
 import { type DropReason, dropReasons, VpnError } from "../base/errors.ts";
 import type { PrivateKey, PublicKey } from "../base/keys.ts";
-import { native } from "../crypto/native.ts";
+import { ArenaPrimitives } from "../dataplane/arena-primitives.ts";
 import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import { decodeEndpoint, encodeEndpoint } from "../dataplane/endpoint-record.ts";
 import { publishMac1Key } from "../dataplane/mac1-door.ts";
@@ -57,6 +57,7 @@ export class ProtocolDriver {
   readonly #handovers: Handovers | undefined;
   readonly #fail: (error: VpnError) => void;
   readonly #log: ((line: string) => void) | undefined;
+  readonly #primitives = new ArenaPrimitives();
   #timer: NodeJS.Timeout | undefined;
   #isEnding = false;
   #isLookingSoon = false;
@@ -69,7 +70,7 @@ export class ProtocolDriver {
     this.#log = log;
     this.offloads = new OffloadStatus(tun, transport, { say: warn, note: log ?? (() => undefined) });
     this.device = new Device({
-      primitives: native,
+      primitives: this.#primitives,
       random: (length) => randomFillSync(new Uint8Array(length)),
       wallClock: () => Date.now(),
       maximumPeers,
@@ -104,7 +105,7 @@ export class ProtocolDriver {
   setPrivateKey(key: PrivateKey | undefined): void {
     this.device.setPrivateKey(bootTime(), key);
     const { publicKey } = this.device;
-    publishMac1Key(this.plane.memory, publicKey && mac1KeyOf(native, publicKey));
+    publishMac1Key(this.plane.memory, publicKey && mac1KeyOf(this.#primitives, publicKey));
   }
 
   /** See `Device.shakeHands`. */

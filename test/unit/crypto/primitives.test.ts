@@ -3,7 +3,9 @@ import { suite, test } from "node:test";
 import { fromHex, toHex } from "../../../src/base/bytes.ts";
 import { native } from "../../../src/crypto/native.ts";
 import { portable } from "../../../src/crypto/portable.ts";
-import type { SymmetricPrimitives } from "../../../src/crypto/primitives.ts";
+import type { Primitives, SymmetricPrimitives } from "../../../src/crypto/primitives.ts";
+import { ArenaPrimitives } from "../../../src/dataplane/arena-primitives.ts";
+import { type CurveFunctions, openssl } from "../../../src/os/openssl.ts";
 import { slowBlake2s, slowHmac } from "../../reference/blake2s.ts";
 import { slowX25519 } from "../../reference/x25519.ts";
 import * as vectors from "../../vectors/crypto.ts";
@@ -11,7 +13,14 @@ import * as vectors from "../../vectors/crypto.ts";
 const range = (length: number) => Uint8Array.from({ length }, (_, i) => i & 255);
 const nothing = new Uint8Array(0);
 
-for (const [name, primitives] of Object.entries<SymmetricPrimitives>({ native, portable })) {
+const arena = new ArenaPrimitives();
+const everything = {
+  native,
+  arena,
+  "arena without symbols": new ArenaPrimitives({ evp: undefined, curve: undefined }),
+};
+
+for (const [name, primitives] of Object.entries<SymmetricPrimitives>({ ...everything, portable })) {
   suite(`${name} primitives`, () => {
     test("BLAKE2s: RFC 7693 appendix B", () => {
       assert.equal(toHex(primitives.hash()), vectors.blake2s.empty);
@@ -33,7 +42,7 @@ for (const [name, primitives] of Object.entries<SymmetricPrimitives>({ native, p
 
     test("ChaCha20-Poly1305: RFC 8439 §2.8.2 and A.5", () => {
       for (const vector of vectors.chacha20Poly1305) {
-        checkAead(vector, primitives.seal, primitives.open);
+        checkAead(vector, primitives.seal.bind(primitives), primitives.open.bind(primitives));
       }
     });
 
@@ -52,34 +61,54 @@ test("the slow twins themselves: keyed BLAKE2s and X25519 give the published ans
   }
 });
 
-test("X25519: RFC 7748 §5.2 and §6.1", () => {
-  for (const { scalar, point, result } of vectors.x25519.products) {
-    assert.equal(hex(native.x25519(bytes(scalar), bytes(point))), result);
-  }
-  const { alice, alicePublic, bob, bobPublic, shared } = vectors.x25519.agreement;
-  assert.equal(hex(native.publicKey(bytes(alice))), alicePublic);
-  assert.equal(hex(native.publicKey(bytes(bob))), bobPublic);
-  assert.equal(hex(native.x25519(bytes(alice), bytes(bobPublic))), shared);
-  assert.equal(hex(native.x25519(bytes(bob), bytes(alicePublic))), shared);
-});
+for (const [name, primitives] of Object.entries<Primitives>(everything)) {
+  suite(`${name} curve`, () => {
+    test("X25519: RFC 7748 §5.2 and §6.1", () => {
+      for (const { scalar, point, result } of vectors.x25519.products) {
+        assert.equal(hex(primitives.x25519(bytes(scalar), bytes(point))), result);
+      }
+      const { alice, alicePublic, bob, bobPublic, shared } = vectors.x25519.agreement;
+      assert.equal(hex(primitives.publicKey(bytes(alice))), alicePublic);
+      assert.equal(hex(primitives.publicKey(bytes(bob))), bobPublic);
+      assert.equal(hex(primitives.x25519(bytes(alice), bytes(bobPublic))), shared);
+      assert.equal(hex(primitives.x25519(bytes(bob), bytes(alicePublic))), shared);
+    });
 
-test("X25519: RFC 7748 §5.2, iterated a thousand times", () => {
-  let [k, u] = [bytes(`09${"00".repeat(31)}`), bytes(`09${"00".repeat(31)}`)];
-  for (let i = 1; i <= 1000; i++) {
-    const result = native.x25519(k, u);
-    assert.ok(result);
-    [k, u] = [result, k];
-    if (i === 1) assert.equal(hex(k), vectors.x25519.iterated[1]);
-  }
-  assert.equal(hex(k), vectors.x25519.iterated[1000]);
-});
+    test("X25519: RFC 7748 §5.2, iterated a thousand times", () => {
+      let [k, u] = [bytes(`09${"00".repeat(31)}`), bytes(`09${"00".repeat(31)}`)];
+      for (let i = 1; i <= 1000; i++) {
+        const result = primitives.x25519(k, u);
+        assert.ok(result);
+        [k, u] = [result, k];
+        if (i === 1) assert.equal(hex(k), vectors.x25519.iterated[1]);
+      }
+      assert.equal(hex(k), vectors.x25519.iterated[1000]);
+    });
 
-test("X25519 refuses points of low order, whose secret anybody knows", () => {
-  for (const point of vectors.x25519.lowOrder) {
-    assert.equal(native.x25519(range(32), bytes(point)), undefined, point);
-    const highBit = bytes(point);
-    highBit[31] |= 128; // ignored, RFC 7748 §5
-    assert.equal(native.x25519(range(32), highBit), undefined);
+    test("X25519 refuses points of low order, whose secret anybody knows", () => {
+      for (const point of vectors.x25519.lowOrder) {
+        assert.equal(primitives.x25519(range(32), bytes(point)), undefined, point);
+        const highBit = bytes(point);
+        highBit[31] |= 128; // ignored, RFC 7748 §5
+        assert.equal(primitives.x25519(range(32), highBit), undefined);
+      }
+    });
+  });
+}
+
+test("a curve that gives another answer, or an agreement of zeros, is not used", () => {
+  const { curve } = openssl;
+  assert.ok(curve);
+  const liars: CurveFunctions[] = [
+    { x25519: (out, secret, point) => curve.x25519(out, point, secret) },
+    { x25519: (out, secret, point) => curve.x25519(out, secret, point) | 1 },
+    { x25519: () => 1 },
+  ];
+  const { alice, bobPublic, shared } = vectors.x25519.agreement;
+  for (const liar of liars) {
+    using primitives = new ArenaPrimitives({ evp: undefined, curve: liar });
+    assert.equal(hex(primitives.x25519(bytes(alice), bytes(bobPublic))), shared);
+    assert.equal(primitives.x25519(range(32), bytes(vectors.x25519.lowOrder[1])), undefined);
   }
 });
 
