@@ -5,7 +5,8 @@
  */
 import { equalBytes } from "../base/bytes.ts";
 import { Protocol, readUint16, Tcp, Udp } from "../packet/ip.ts";
-import { countContaining, type MessageSummary, summariseMessage, summarisePacket } from "./packet-summary.ts";
+import type { MessageSummary } from "../wireguard/message-summary.ts";
+import { countContaining, summariseMessageIn, summarisePacket } from "./packet-summary.ts";
 
 /** What an inner packet became. */
 export type Wrapping =
@@ -48,14 +49,14 @@ const paddingMultiple = 16;
 export function wireguardCarrier(port: number): Carrier {
   const payloadOf = (outer: Uint8Array) => {
     const summary = summarisePacket(outer);
-    const isOurs = summary !== undefined && summariseMessage(outer, port) !== undefined;
+    const isOurs = summary !== undefined && summariseMessageIn(outer, port) !== undefined;
     return isOurs ? summary.body.subarray(Udp.size, readUint16(summary.body, Udp.length)) : undefined;
   };
   return {
     payloadOf,
     find: (outer, inner, secret) =>
       outer.flatMap((packet) => {
-        const message = summariseMessage(packet, port);
+        const message = summariseMessageIn(packet, port);
         const payload = payloadOf(packet);
         if (message === undefined || payload === undefined) return [];
         const wrapping = describeSealing(message, inner, countContaining([{ bytes: packet }], secret));

@@ -4,10 +4,11 @@
  */
 import { IpAddress } from "../base/address.ts";
 import { fromHex, toHex } from "../base/bytes.ts";
+import type { MessageSummary } from "../wireguard/message-summary.ts";
 import type { Capture } from "./capture.ts";
 import { encodeName } from "./dns-message.ts";
 import { verify } from "./journal.ts";
-import { countContaining, type MessageSummary, summariseMessage } from "./packet-summary.ts";
+import { countContaining, summariseMessageIn } from "./packet-summary.ts";
 import type { Secret, WireguardSteps } from "./stages/wireguard-record.ts";
 import { address, tunnelPort } from "./topology.ts";
 import { askedName } from "./zone.ts";
@@ -27,7 +28,7 @@ export function checkSecrecy(wire: Capture, tunnel: Capture, pattern: string): W
     return { what, seenByEavesdropper, seenInTunnel };
   });
   const message = eavesdropped
-    .flatMap(({ bytes }) => summariseMessage(bytes, tunnelPort) ?? [])
+    .flatMap(({ bytes }) => summariseMessageIn(bytes, tunnelPort) ?? [])
     .find(({ kind, bytes }) => kind === "data" && bytes > shownBytes * 2);
   verify(message !== undefined, "data messages on the home router", "there are none");
   return {

@@ -1,7 +1,9 @@
 /** The step `handshake`: an initiation and its response, seen on the wire, whatever the two ends may say about it. */
+
+import type { MessageSummary } from "../wireguard/message-summary.ts";
 import type { Capture } from "./capture.ts";
 import { verify } from "./journal.ts";
-import { type MessageSummary, summariseMessage } from "./packet-summary.ts";
+import { summariseMessageIn } from "./packet-summary.ts";
 import type { WireguardSteps } from "./stages/wireguard-record.ts";
 import { tunnelPort } from "./topology.ts";
 
@@ -14,10 +16,10 @@ export async function checkHandshake(wire: Capture): Promise<WireguardSteps["han
     messages.find((message) => message.kind === kind);
   // The initiator's first data message, a keepalive, tells the responder that the keys agree (whitepaper §5.1).
   const done = await wire.find((packets) => {
-    const messages = packets.flatMap(({ bytes }) => summariseMessage(bytes, tunnelPort) ?? []);
+    const messages = packets.flatMap(({ bytes }) => summariseMessageIn(bytes, tunnelPort) ?? []);
     return first(messages, kinds.data) && messages;
   }, timeoutMs);
-  const messages = done ?? wire.packets.flatMap(({ bytes }) => summariseMessage(bytes, tunnelPort) ?? []);
+  const messages = done ?? wire.packets.flatMap(({ bytes }) => summariseMessageIn(bytes, tunnelPort) ?? []);
   const initiation = first(messages, kinds.initiation);
   const response = first(messages, kinds.response);
   const counts = Object.values(kinds).map(

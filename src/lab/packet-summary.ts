@@ -1,15 +1,7 @@
 /** What an observer reads off a packet that passes by: the headers, and the WireGuard message in it. Pure. */
 import { IpAddress } from "../base/address.ts";
 import { Ipv4, Ipv6, Protocol, readUint16, Udp } from "../packet/ip.ts";
-import {
-  CookieReply,
-  Data,
-  Initiation,
-  messageType,
-  Response,
-  readCounter,
-  readUint32,
-} from "../wireguard/messages.ts";
+import { type MessageSummary, summariseMessage } from "../wireguard/message-summary.ts";
 
 export interface PacketSummary {
   readonly source: string;
@@ -55,46 +47,13 @@ export function isUdpTo({ protocol, body }: PacketSummary, port: number): boolea
   return protocol === Protocol.udp && body.length >= Udp.size && readUint16(body, Udp.destinationPort) === port;
 }
 
-/** All that a WireGuard message shows to one without the keys. */
-export interface MessageSummary {
-  readonly kind: "initiation" | "response" | "cookie reply" | "data";
-  readonly type: number;
-  readonly bytes: number;
-  /** Whom it is for: the index the receiver chose. An initiation has none yet. */
-  readonly receiver: number | undefined;
-  /** Of a data message: its number in the session. */
-  readonly counter: number | undefined;
-  /** Of a data message: the sealed packet with its tag. */
-  readonly ciphertext: Uint8Array | undefined;
-}
-
 /** Reads the WireGuard message of a UDP packet from or to `port`; `undefined` where there is none. */
-export function summariseMessage(packet: Uint8Array, port: number): MessageSummary | undefined {
+export function summariseMessageIn(packet: Uint8Array, port: number): MessageSummary | undefined {
   const summary = summarisePacket(packet);
   if (summary === undefined || summary.protocol !== Protocol.udp || summary.body.length < Udp.size) return undefined;
   const { body } = summary;
   if (readUint16(body, Udp.sourcePort) !== port && readUint16(body, Udp.destinationPort) !== port) return undefined;
-  const message = body.subarray(Udp.size, readUint16(body, Udp.length));
-  const type = messageType(message);
-  const base = { type: message[0], bytes: message.length, counter: undefined, ciphertext: undefined };
-  switch (type) {
-    case Initiation.type:
-      return { ...base, kind: "initiation", receiver: undefined };
-    case Response.type:
-      return { ...base, kind: "response", receiver: readUint32(message, Response.receiver) };
-    case CookieReply.type:
-      return { ...base, kind: "cookie reply", receiver: readUint32(message, CookieReply.receiver) };
-    case Data.type:
-      return {
-        ...base,
-        kind: "data",
-        receiver: readUint32(message, Data.receiver),
-        counter: readCounter(message, Data.counter),
-        ciphertext: message.subarray(Data.payload),
-      };
-    default:
-      return undefined;
-  }
+  return summariseMessage(body.subarray(Udp.size, readUint16(body, Udp.length)));
 }
 
 /** How many of these packets contain `needle`. */

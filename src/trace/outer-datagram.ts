@@ -4,15 +4,8 @@
  */
 import { summarisePacket } from "../lab/packet-summary.ts";
 import { Ipv4, Protocol, readUint16, Udp } from "../packet/ip.ts";
-import {
-  CookieReply,
-  Data,
-  Initiation,
-  messageType,
-  Response,
-  readCounter,
-  readUint32,
-} from "../wireguard/messages.ts";
+import { type MessageSummary, summariseMessage } from "../wireguard/message-summary.ts";
+import { Data, readCounter, readUint32 } from "../wireguard/messages.ts";
 
 export interface OuterDatagram {
   /** Address and port; an IPv6 address in brackets. */
@@ -26,7 +19,7 @@ export interface OuterDatagram {
 }
 
 export interface OuterMessage {
-  readonly kind: "initiation" | "response" | "cookie reply" | "data" | "keepalive";
+  readonly kind: MessageSummary["kind"] | "keepalive";
   /** As it is on the wire, however much of it was captured. */
   readonly length: number;
   /** The index its receiver chose; an initiation has none yet. */
@@ -37,12 +30,6 @@ export interface OuterMessage {
 
 /** Of one packet so many messages are looked at: more are a stream, of which none is told from the other. */
 export const messagesLookedAt = 8;
-const kinds = {
-  [Initiation.type]: { kind: "initiation", receiverAt: undefined },
-  [Response.type]: { kind: "response", receiverAt: Response.receiver },
-  [CookieReply.type]: { kind: "cookie reply", receiverAt: CookieReply.receiver },
-  [Data.type]: { kind: "data", receiverAt: Data.receiver },
-} as const;
 
 /** Reads a packet, perhaps cut off, of `length` bytes; `undefined` where it holds no message. */
 export function readOuterDatagram(packet: Uint8Array, length: number): OuterDatagram | undefined {
@@ -92,15 +79,10 @@ function readMessage(bytes: Uint8Array, length: number): OuterMessage | undefine
   if (bytes.length < Data.payload) return undefined;
   const whole = new Uint8Array(length); // what was cut off is not looked at, but its length is
   whole.set(bytes);
-  const type = messageType(whole);
-  if (typeof type === "string") return undefined;
-  const { kind, receiverAt } = kinds[type];
-  return {
-    kind: kind === "data" && length === Data.size ? "keepalive" : kind,
-    length,
-    receiver: receiverAt === undefined ? undefined : readUint32(whole, receiverAt),
-    counter: type === Data.type ? readCounter(whole, Data.counter) : undefined,
-  };
+  const summary = summariseMessage(whole);
+  if (summary === undefined) return undefined;
+  const { kind, receiver, counter } = summary;
+  return { kind: kind === "data" && length === Data.size ? "keepalive" : kind, length, receiver, counter };
 }
 
 function endpoint(packet: Uint8Array, address: string, port: number): string {

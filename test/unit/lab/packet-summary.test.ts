@@ -5,7 +5,7 @@ import {
   countContaining,
   echoKind,
   isUdpTo,
-  summariseMessage,
+  summariseMessageIn,
   summarisePacket,
 } from "../../../src/lab/packet-summary.ts";
 
@@ -56,7 +56,7 @@ test("what is no IP packet has no summary", () => {
 test("of a data message the receiver, the counter and the ciphertext are read", () => {
   const sealed = hex("c0".repeat(48));
   const packet = udp(concatBytes(hex("04000000 78563412 0500000001000000"), sealed));
-  const message = summariseMessage(packet, 51_820);
+  const message = summariseMessageIn(packet, 51_820);
   assert.deepEqual(message, {
     kind: "data",
     type: 4,
@@ -65,7 +65,7 @@ test("of a data message the receiver, the counter and the ciphertext are read", 
     counter: 0x1_0000_0005,
     ciphertext: sealed,
   });
-  assert.equal(summariseMessage(packet, 51_821), undefined, "another port");
+  assert.equal(summariseMessageIn(packet, 51_821), undefined, "another port");
 });
 
 test("handshake messages are told apart, and one of a wrong length is none", () => {
@@ -73,7 +73,7 @@ test("handshake messages are told apart, and one of a wrong length is none", () 
     const bytes = new Uint8Array(size);
     bytes[0] = type;
     bytes.set([1, 2, 3, 4], type === 2 ? 8 : 4);
-    return summariseMessage(udp(bytes), 51_820);
+    return summariseMessageIn(udp(bytes), 51_820);
   };
   assert.deepEqual([messageOf(1, 148)?.kind, messageOf(1, 148)?.receiver], ["initiation", undefined]);
   assert.deepEqual([messageOf(2, 92)?.kind, messageOf(2, 92)?.receiver], ["response", 0x04030201]);
