@@ -7,6 +7,9 @@ import type { Readable, Writable } from "node:stream";
 import { VpnError } from "../src/base/errors.ts";
 import type { NetworkNamespace } from "../src/os/namespace.ts";
 
+/** USER_HZ, which Linux keeps at 100 for programs whatever its own clock does. */
+const ticksPerSecond = 100;
+
 export class Program implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #name: string;
@@ -76,21 +79,28 @@ export class Program implements AsyncDisposable {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null || performance.now() > deadline) {
         throw this.#failure();
       }
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
 
   /** Whether a TCP port is listened on in the program's namespace. */
   listensOn(port: number): boolean {
     const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
-    const table = readFileSync(`/proc/${this.pid}/net/tcp`, "utf8");
-    return table.split("\n").some((line) => line.includes(local) && / 0A /.test(line));
+    const tables = ["tcp", "tcp6"].map((name) => readFileSync(`/proc/${this.pid}/net/${name}`, "utf8")).join("\n");
+    return tables.split("\n").some((line) => line.includes(local) && / 0A /.test(line));
   }
 
   /** Resident memory, in bytes. */
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
     return 1024 * Number(/VmRSS:\s*([0-9]+) kB/.exec(status)?.[1]);
+  }
+
+  /** Processor time so far, of all its threads, those that have ended included. */
+  cpuSeconds(): number {
+    const stat = readFileSync(`/proc/${this.pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // the third field comes first: proc_pid_stat(5)
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

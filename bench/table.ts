@@ -1,83 +1,77 @@
-/** The bench's result for people. */
-import type { Allocations } from "./allocation.ts";
-import type { Pair } from "./comparison.ts";
-import type { Machine } from "./machine.ts";
-
-export interface BenchResult {
-  /** ISO 8601. */
-  readonly date: string;
-  readonly machine: Machine;
-  readonly settings: { readonly pairs: number; readonly seconds: number; readonly streams: 1; readonly mtu: number };
-  /** What warren was compared with; null: it was measured alone. */
-  readonly against: { readonly name: string; readonly version: string } | null;
-  readonly pairs: readonly Pair[];
-  /** Throughput of warren over that of `against`, over the pairs; null where warren was alone. */
-  readonly ratio: Spread | null;
-  /** Throughput of `warren classic` over that of the tunnel, over the pairs. */
-  readonly classicRatio: Spread;
-  readonly allocation: Allocations;
-  /** Of all of warren's processes: the longest time to an interface that is up, the most resident memory after load. */
-  readonly slowestReadyMs: number;
-  readonly largestResidentBytes: number;
-}
-
-export interface Spread {
-  readonly median: number;
-  readonly minimum: number;
-  readonly maximum: number;
-}
-
-export function spreadOf(values: readonly number[]): Spread {
-  const sorted = values.toSorted((x, y) => x - y);
-  const middle = sorted.length / 2;
-  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
-  return { median, minimum: sorted[0], maximum: sorted[sorted.length - 1] };
-}
+/** The bench's result for people: a row for each figure, a column for each contestant and for each ratio. */
+import type { BenchResult, FigureResult, Spread, WorkloadResult } from "./result.ts";
 
 export function formatTable(result: BenchResult): string {
-  const { machine, settings, against, pairs, ratio, classicRatio, allocation } = result;
-  const described = against === null ? "" : `${against.name} ${against.version}`;
-  const rows = pairs.map(({ order, warren, yardstick, ratio: quotient, classic, classicRatio: ofTunnel }, i) => [
-    `${i + 1} ${order}`,
-    gigabits(warren.bitsPerSecond),
-    yardstick === undefined ? "" : gigabits(yardstick.bitsPerSecond),
-    quotient?.toFixed(2) ?? "",
-    gigabits(classic.bitsPerSecond),
-    ofTunnel.toFixed(2),
-    warren.roundTrips.medianMs.toFixed(2),
-    yardstick?.roundTrips.medianMs.toFixed(2) ?? "",
-  ]);
-  const other = against?.name === "warren" ? "other" : "wg-go";
+  const { contestants, workloads } = result;
+  const [own, ...others] = contestants.map(({ name }) => name);
   const header = [
-    ...["pair", "warren Gbit/s", `${other} Gbit/s`, "ratio"],
-    ...["classic Gbit/s", "of tunnel", "warren rtt ms", `${other} rtt ms`],
+    "",
+    "unit",
+    own,
+    ...others.flatMap((name) => [name, others.length === 1 ? "ratio" : `to ${name}`]),
+    "target",
   ];
+  const rows = workloads.flatMap(({ figures }) => figures.map((figure) => formatFigure(figure, own, others)));
+  const failures = workloads.flatMap(formatFailures);
   return [
-    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load ${machine.loadAverage}`,
-    `TCP, one stream, MTU ${settings.mtu}, ${settings.seconds} s a run, both ends on this machine`,
-    against === null ? "warren alone: give --against the path of a wireguard-go to compare" : `against ${described}`,
+    ...describe(result),
     "",
-    ...[header, ...rows].map((cells) =>
-      cells
-        .map((cell, i) => cell.padEnd(header[i].length + 2))
-        .join("")
-        .trimEnd(),
-    ),
+    ...align([header, ...rows]),
     "",
-    ...(ratio === null
-      ? []
-      : [`median ratio   ${ratio.median.toFixed(2)} (${ratio.minimum.toFixed(2)} to ${ratio.maximum.toFixed(2)})`]),
-    `classic        ${classicRatio.median.toFixed(2)} of the tunnel (${classicRatio.minimum.toFixed(2)} to ${classicRatio.maximum.toFixed(2)})`,
-    `allocation     ${perPacket(allocation.outbound)} outbound, ${perPacket(allocation.inbound)} inbound (at most 1)`,
-    `resident       ${Math.ceil(result.largestResidentBytes / 1e6)} MB a process after load (under 150)`,
-    `ready after    ${Math.ceil(result.slowestReadyMs)} ms at the slowest (under 500)`,
+    "Medians. A ratio is warren's value over the other's: the median of the pairs, and the least and the greatest.",
+    ...(failures.length === 0 ? [] : ["", ...failures]),
   ].join("\n");
 }
 
-function gigabits(bitsPerSecond: number): string {
-  return (bitsPerSecond / 1e9).toFixed(2);
+function describe({ machine, settings, contestants }: BenchResult): string[] {
+  const { pairs, seconds, mtu, isQuick } = settings;
+  const named = contestants.map(({ name, version }) => (name.includes(version) ? name : `${name} ${version}`));
+  return [
+    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}, load ${machine.loadAverage}`,
+    `${named.join(", ")}${named.length === 1 ? " alone: name others with --against to compare" : ""}`,
+    `${pairs} ${pairs === 1 ? "round" : "rounds"}, ${seconds} s a measurement${isQuick ? " at most, quick" : ""}, MTU ${mtu}, both ends on this machine`,
+  ];
 }
 
-function perPacket({ bytesPerPacket }: { readonly bytesPerPacket: number }): string {
-  return `${bytesPerPacket.toFixed(2)} bytes a packet`;
+function formatFigure(figure: FigureResult, own: string, others: readonly string[]): string[] {
+  const { name, unit, digits, values, ratios } = figure;
+  const value = (of: string): string => values[of]?.median.toFixed(digits) ?? "-";
+  return [
+    name,
+    unit,
+    value(own),
+    ...others.flatMap((other) => [value(other), formatRatio(ratios[other])]),
+    formatTarget(figure),
+  ];
+}
+
+function formatRatio(ratio: (Spread & { readonly pairs: readonly number[] }) | undefined): string {
+  if (ratio === undefined) return "-";
+  const { median, minimum, maximum, pairs } = ratio;
+  const [middle, least, greatest] = [median, minimum, maximum].map((value) => value.toFixed(2));
+  return pairs.length === 1 ? middle : `${middle} (${least} to ${greatest})`;
+}
+
+function formatTarget({ target, better, isMet, unit }: FigureResult): string {
+  if (target === undefined) return "";
+  const bound = `${better === "more" ? "at least" : "at most"} ${target.bound}${target.of === "value" ? ` ${unit}` : ""}`;
+  return isMet === undefined ? bound : `${bound}: ${isMet ? "met" : "missed"}`;
+}
+
+function formatFailures({ name, rounds }: WorkloadResult): string[] {
+  return rounds.flatMap(({ runs }, i) =>
+    Object.entries(runs).flatMap(([contestant, run]) =>
+      run.kind === "failed" ? [`failed: ${name}, round ${i + 1}, ${contestant}: ${run.why}`] : [],
+    ),
+  );
+}
+
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] + 2))
+      .join("")
+      .trimEnd(),
+  );
 }

@@ -1,16 +1,21 @@
 /** `warren classic` between the two hosts, by the command itself: the client at a, the server at b. */
-import { fileURLToPath } from "node:url";
-import { Program } from "./program.ts";
-import { compileCache, type OpenTunnel } from "./tunnel-pair.ts";
-import type { Host } from "./two-hosts.ts";
+import { join } from "node:path";
+import type { Contestant } from "../contestant.ts";
+import { Program } from "../program.ts";
+import type { Host } from "../two-hosts.ts";
+import { checkoutVersion, compileCache, ownCheckout } from "./warren.ts";
 
-const command = fileURLToPath(new URL("../src/cli/main.ts", import.meta.url));
+const command = join(ownCheckout, "bin/warren");
 
-export const openClassic: OpenTunnel = async ({ a, b }, resources, signal) => {
+export function classic(): Contestant {
+  return { name: "classic", version: checkoutVersion(ownCheckout), open };
+}
+
+const open: Contestant["open"] = async ({ a, b }, resources, signal) => {
   const start = async (host: Host, ready: RegExp, ...parameters: string[]): Promise<Program> => {
     const addresses = [host.v4, host.v6].flatMap((address) => ["--address", address.toString()]);
-    const whole = [process.execPath, command, "classic", ...parameters, "--tun", "bench", ...addresses];
-    const program = resources.use(new Program(host.namespace, whole, signal, compileCache()));
+    const whole = [command, "classic", ...parameters, "--tun", "bench", ...addresses];
+    const program = resources.use(new Program(host.namespace, whole, signal, compileCache(ownCheckout)));
     while (!ready.test(await program.line()));
     return program;
   };
