@@ -24,7 +24,7 @@ export const Control = {
   /** The device's MTU, bytes. Main writes. */
   mtu: 2,
   /** 1: TCP is told to send no segments larger than fit. Main writes. */
-  clampMss: 4,
+  clampMss: 5,
   /** See quiescence.ts. Main writes `epoch`, each worker its own. */
   epoch: 3,
   outboundEpoch: 16,
