@@ -5,7 +5,7 @@
 import { callTunnel } from "../api/control-client.ts";
 import { VpnError } from "../base/errors.ts";
 import { networkNamespaceId, pidNamespaceId } from "../os/boot.ts";
-import type { JournalOwner } from "../tunnel/journal.ts";
+import type { JournalOwner } from "../tunnel/journal-content.ts";
 import type { TunnelHome } from "./tunnel-control.ts";
 
 /** Where the tunnel of this name lives that answers on its control socket; undefined where none of this network does. */

@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
-import type { JournalOwner, JournalState, ReloadOutcome } from "../tunnel/journal.ts";
+import type { JournalState } from "../tunnel/journal.ts";
+import type { JournalOwner, ReloadOutcome } from "../tunnel/journal-content.ts";
 import { notFromFile } from "./tunnel-control.ts";
 
 const patienceMs = 30_000;

@@ -8,7 +8,7 @@
 import type { Operations } from "../api/control-socket.ts";
 import { VpnError } from "../base/errors.ts";
 import { networkNamespaceId } from "../os/boot.ts";
-import type { ReloadOutcome } from "../tunnel/journal.ts";
+import type { ReloadOutcome } from "../tunnel/journal-content.ts";
 
 /** The answer to `warren=home`. All tunnels of a file system have their sockets in one folder, whatever their network. */
 export interface TunnelHome {

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { VpnError } from "../base/errors.ts";
-import type { ReloadOutcome } from "../tunnel/journal.ts";
+import type { ReloadOutcome } from "../tunnel/journal-content.ts";
 import type { ManagedTunnel } from "../tunnel/managed-tunnel.ts";
 import type { Tunnel } from "../tunnel/tunnel.ts";
 import { ReloadSignal } from "./reload-signal.ts";

@@ -4,26 +4,28 @@
  * kernel's offloads for sending (UDP_SEGMENT) and receiving (UDP_GRO) many datagrams in one call. The packet path uses
  * the descriptors itself; what sends here is the rare message of a handshake.
  */
-import { Endpoint, IpAddress } from "../base/address.ts";
-import { errno, libc } from "./libc.ts";
-import { AF_INET, AF_INET6, decodeSockaddr, sockaddrOf, sockaddrSize } from "./sockaddr.ts";
+import { type AddressFamily, Endpoint, IpAddress } from "../base/address.ts";
+import { libc } from "./libc.ts";
+import { decodeSockaddr, sockaddrSize } from "./sockaddr.ts";
 import { Errno, must, SystemError } from "./system-error.ts";
+import {
+  bindUdp,
+  getOption,
+  IPPROTO_IPV6,
+  markDescriptor,
+  openUdpDescriptor,
+  SO_RCVBUF,
+  SOL_SOCKET,
+  SOL_UDP,
+  setOption,
+  trySetOption,
+  UDP_SEGMENT,
+} from "./udp-descriptor.ts";
 
-const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x8_0000;
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const SO_MARK = 36;
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
 const IPPROTO_IP = 0;
 const IP_PKTINFO = 8;
 const IP_RECVTOS = 13;
-const IPPROTO_IPV6 = 41;
-const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVTCLASS = 66;
 
@@ -84,7 +86,7 @@ export class UdpSockets implements Disposable {
 /** Opens both sockets in the network namespace of this thread. Throws `port-taken`, `not-permitted` and the like. */
 export function openUdpSockets(options: UdpSocketOptions): UdpSockets {
   for (let attempt = 1; ; attempt++) {
-    const v4 = openSocket(AF_INET, options);
+    const v4 = openSocket(4, options);
     let v6: number | undefined;
     try {
       const port = bindSocket(v4, new Endpoint(options.v4Address ?? IpAddress.parse("0.0.0.0"), options.port));
@@ -101,12 +103,12 @@ export function openUdpSockets(options: UdpSocketOptions): UdpSockets {
 
 /** Changes the firewall mark of what is sent from now on; 0 for none. Throws `not-permitted`. */
 export function markSocket(fd: number, mark: number): void {
-  setOption(fd, SOL_SOCKET, SO_MARK, mark, `to ${mark} (SO_MARK)`);
+  markDescriptor(fd, mark);
 }
 
 /** What this kernel's sockets can do, found on one that has no port. */
 export function probeUdpOffloads(): UdpOffloads {
-  const fd = openSocket(AF_INET, { port: 0 });
+  const fd = openSocket(4, { port: 0 });
   try {
     return enableOffloads(fd, undefined, { port: 0 });
   } finally {
@@ -119,7 +121,7 @@ export function probeUdpOffloads(): UdpOffloads {
  * closes it.
  */
 export function openLoopbackSocket(offloads: "probe" | "none"): { readonly fd: number; readonly local: Endpoint } {
-  const fd = openSocket(AF_INET, { port: 0 });
+  const fd = openSocket(4, { port: 0 });
   try {
     const address = IpAddress.parse("127.0.0.1");
     const port = bindSocket(fd, new Endpoint(address, 0));
@@ -131,22 +133,15 @@ export function openLoopbackSocket(offloads: "probe" | "none"): { readonly fd: n
   }
 }
 
-function openSocket(family: number, options: UdpSocketOptions): number {
-  const fd = must("socket", libc.socket(family, SOCK_DGRAM_NONBLOCK_CLOEXEC, 0), {
-    subject: `for UDP over IPv${family === AF_INET ? 4 : 6}`,
-  });
+function openSocket(family: AddressFamily, options: UdpSocketOptions): number {
+  const fd = openUdpDescriptor(family, { mark: options.mark, bufferBytes: options.bufferBytes ?? 7 * megabyte });
   try {
-    if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1, "for IPv6 only");
-    if (options.mark !== undefined) setOption(fd, SOL_SOCKET, SO_MARK, options.mark, `to ${options.mark} (SO_MARK)`);
-    const bytes = options.bufferBytes ?? 7 * megabyte;
-    if (!trySetOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) trySetOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-    if (!trySetOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) trySetOption(fd, SOL_SOCKET, SO_SNDBUF, bytes);
     if (options.localAddresses === true) {
-      const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_PKTINFO] : [IPPROTO_IPV6, IPV6_RECVPKTINFO];
+      const [level, option] = family === 4 ? [IPPROTO_IP, IP_PKTINFO] : [IPPROTO_IPV6, IPV6_RECVPKTINFO];
       setOption(fd, level, option, 1, "for local addresses");
     }
     if (options.trafficClass === true) {
-      const [level, option] = family === AF_INET ? [IPPROTO_IP, IP_RECVTOS] : [IPPROTO_IPV6, IPV6_RECVTCLASS];
+      const [level, option] = family === 4 ? [IPPROTO_IP, IP_RECVTOS] : [IPPROTO_IPV6, IPV6_RECVTCLASS];
       setOption(fd, level, option, 1, "for the traffic class");
     }
     return fd;
@@ -160,7 +155,7 @@ function openSocket(family: number, options: UdpSocketOptions): number {
 function openIpv6(port: number, options: UdpSocketOptions): number | undefined {
   let fd: number | undefined;
   try {
-    fd = openSocket(AF_INET6, options);
+    fd = openSocket(6, options);
     bindSocket(fd, new Endpoint(options.v6Address ?? IpAddress.parse("::"), port));
     return fd;
   } catch (error) {
@@ -174,20 +169,10 @@ function openIpv6(port: number, options: UdpSocketOptions): number | undefined {
 
 /** Binds and returns the port, which the kernel chose where the endpoint's is 0. */
 function bindSocket(fd: number, local: Endpoint): number {
-  const sockaddr = sockaddrOf(local);
-  if (libc.bind(fd, sockaddr, sockaddr.length) < 0) throw bindError(errno(), local);
+  bindUdp(fd, local, { port: "ListenPort", otherAddress: "leave the address out" });
   const bound = new Uint8Array(sockaddrSize);
   must("getsockname", libc.getsockname(fd, bound, new Uint8Array(new Uint32Array([bound.length]).buffer)));
   return decodeSockaddr(bound)?.port ?? local.port;
-}
-
-function bindError(errno: number, local: Endpoint): SystemError {
-  const remedies: Readonly<Record<number, string>> = {
-    [Errno.EADDRINUSE]: `choose another ListenPort, or stop what uses it: \`ss -ulpn sport = :${local.port}\` names it`,
-    [Errno.EACCES]: "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another ListenPort",
-    [Errno.EADDRNOTAVAIL]: `give this machine the address ${local.address} first, or leave the address out`,
-  };
-  return new SystemError("bind", errno, { subject: `to UDP ${local}`, remedy: remedies[errno] });
 }
 
 function enableOffloads(v4: number, v6: number | undefined, options: UdpSocketOptions): UdpOffloads {
@@ -199,23 +184,4 @@ function enableOffloads(v4: number, v6: number | undefined, options: UdpSocketOp
     receiveOffload:
       options.receiveOffload !== false && sockets.map((fd) => trySetOption(fd, SOL_UDP, UDP_GRO, 1)).every(Boolean),
   };
-}
-
-function setOption(fd: number, level: number, option: number, value: number, subject: string): void {
-  must("setsockopt", libc.setsockopt(fd, level, option, intBytes(value), 4), { subject });
-}
-
-function trySetOption(fd: number, level: number, option: number, value: number): boolean {
-  return libc.setsockopt(fd, level, option, intBytes(value), 4) === 0;
-}
-
-/** The option's value; -1 where the kernel does not have it. */
-function getOption(fd: number, level: number, option: number): number {
-  const value = intBytes(0);
-  if (libc.getsockopt(fd, level, option, value, intBytes(4)) < 0) return -1;
-  return new DataView(value.buffer).getInt32(0, true);
-}
-
-function intBytes(value: number): Uint8Array {
-  return new Uint8Array(new Uint32Array([value]).buffer);
 }

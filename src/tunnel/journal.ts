@@ -22,8 +22,6 @@ import { type Entry, type JournalOwner, type JournalRole, type ReloadOutcome, re
 import { KillSwitch } from "./kill-switch.ts";
 import { checkTunnelName, exclusively, openFolder, type StateFolders, stateFolders } from "./state-folder.ts";
 
-export type { JournalOwner, JournalRole, ReloadOutcome };
-
 export type JournalState =
   | { readonly kind: "absent" }
   | { readonly kind: "live"; readonly owner: JournalOwner }

@@ -84,7 +84,9 @@ function send(endpoint: Endpoint, count: number): void {
   const awaitReceiver = (sent: number) => {
     const bytes = new Uint8Array(4);
     while (sent - acknowledged > ahead) {
-      must("recvfrom", libc.recvfrom(fd, bytes, 4, 0, null, null), { subject: `of what arrived of ${sent}` });
+      const length = libc.recvfrom(fd, bytes, 4, 0, null, null);
+      if (length < 0 && errno() === Errno.EINTR) continue;
+      must("recvfrom", length, { subject: `of what arrived of ${sent}` });
       acknowledged = new DataView(bytes.buffer).getInt32(0, true);
     }
   };
