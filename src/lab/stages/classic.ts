@@ -70,7 +70,7 @@ async function run(bench: Workbench, journal: Journal<ClassicSteps & TraceSteps 
     return;
   }
   const since = performance.now();
-  const pinged = await bench.ping("client", { destination, count: pings });
+  const pinged = await bench.ping("client", { destination, count: pings, apart: true });
   await journal.step("nat", () => checkTranslation(outOfTunnel, dnsLink));
   await journal.step("ping", () => checkPings(pinged), since);
   await journal.step("lines", () => readLines(client, server));

@@ -51,7 +51,7 @@ async function observeNaive(bench: Workbench, journal: Journal<FramingSteps>) {
   await journal.step(
     "ping",
     async () => {
-      const run = await bench.ping("client", { destination, count: pings });
+      const run = await bench.ping("client", { destination, count: pings, apart: true });
       verify(run.replies.length === pings, `${pings} replies`, `${run.replies.length} came`);
       return run;
     },

@@ -3,16 +3,11 @@ import { test } from "node:test";
 import { Endpoint } from "../../../src/base/address.ts";
 import { PublicKey } from "../../../src/base/keys.ts";
 import { type PersistableTunnel, persist } from "../../../src/tunnel/persistence.ts";
+import { workMs } from "../../work-time.ts";
 
 const count = 20_000;
 /** Asking for all ways at once takes 0.6 s, and far longer where there are more routes than in a sandbox. */
 const limitMs = 300;
-
-/** Processor time of this thread: other programs' turns are not in it. */
-function workMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 test("twenty thousand peers are looked after in portions, wherever they are", { timeout: 20_000 }, async () => {
   const peers = Array.from({ length: count }, (_, i) => {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Cidr, IpAddress } from "../../../src/base/address.ts";
 import { VpnError } from "../../../src/base/errors.ts";
 import { AllowedIps, allowedIpsNodeWords } from "../../../src/wireguard/allowed-ips.ts";
+import { workMs } from "../../work-time.ts";
 
 function makeTable(nodes = 100, retire?: (release: () => void) => void) {
   const words = new Int32Array((nodes + 1) * allowedIpsNodeWords);
@@ -166,11 +167,12 @@ test("65,000 prefixes go in, are found and come out, well within a second each",
     const address = new IpAddress(Uint8Array.of(10, i >> 16, i >> 8, i));
     return new Cidr(address, 32);
   });
-  const startedAt = performance.now();
+  const startedAt = workMs();
   for (const [i, cidr] of prefixes.entries()) table.insert(cidr, i % 100);
   const bytes = Uint8Array.of(10, 0, 200, 77);
   assert.equal(table.lookup(bytes, 0, 4), (200 * 256 + 77) % 100);
   for (let peerId = 0; peerId < 100; peerId++) table.removePeer(peerId);
   assert.equal(table.lookup(bytes, 0, 4), -1);
-  assert.ok(performance.now() - startedAt < 2_000);
+  const elapsedMs = workMs() - startedAt;
+  assert.ok(elapsedMs < 2_000, `${elapsedMs} ms`);
 });

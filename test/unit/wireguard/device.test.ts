@@ -8,6 +8,7 @@ import { idleActivity } from "../../../src/wireguard/activity.ts";
 import { KeepaliveTimeout } from "../../../src/wireguard/constants.ts";
 import { Device } from "../../../src/wireguard/device.ts";
 import { SeededRandom } from "../../simulation/seeded-random.ts";
+import { workMs } from "../../work-time.ts";
 
 const endpoint = Endpoint.parse("192.0.2.1:51820");
 const key = (n: number) => new PrivateKey(new Uint8Array(32).fill(n));
@@ -164,9 +165,9 @@ test("ten thousand idle peers are not looked at", () => {
   const random = new SeededRandom(9);
   for (let id = 0; id < 10_000; id++) device.addPeer(1, { id, publicKey: new PublicKey(random.bytes(32)), endpoint });
   device.nextDeadline();
-  const startedAt = performance.now();
+  const startedAt = workMs();
   for (let i = 0; i < 10_000; i++) assert.equal(device.nextDeadline(), undefined);
-  assert.ok(performance.now() - startedAt < 100);
+  assert.ok(workMs() - startedAt < 100);
 });
 
 test("garbage of every length and type is dropped with a reason", () => {
