@@ -21,6 +21,7 @@ import { mergeEcn } from "../packet/congestion-mark.ts";
 import { clampMss } from "../packet/mss-clamp.ts";
 import type { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { RejectAfterMessages } from "../wireguard/constants.ts";
+import { endpointHolds } from "../wireguard/endpoint-hold.ts";
 import { innerPacketLength } from "../wireguard/inner-packet.ts";
 import { CookieReply, Initiation, Response } from "../wireguard/messages.ts";
 import { acceptCounter } from "../wireguard/replay-window.ts";
@@ -46,6 +47,7 @@ const smallestData = 32;
 const headerLength = 16;
 const batchesPerTurn = 32;
 const askAgainAfterMs = 1000;
+const AF_INET = 2;
 const AF_INET6 = 10;
 
 export interface InboundOptions {
@@ -66,6 +68,13 @@ export interface InboundOptions {
   readonly opened: number;
   /** See `OutboundOptions.clock`. */
   readonly clock: Float64Array;
+}
+
+const holdsAll = endpointHolds.indexOf("all");
+
+/** Whether a sender is of 127.0.0.0/8, where streams hand over what they carried. */
+function isLoopback(words: Int32Array, sender: number): boolean {
+  return (words[sender + 1] & 0xffff) === AF_INET && (words[sender + 2] & 0xff) === 127;
 }
 
 export class Inbound {
@@ -223,6 +232,8 @@ export class Inbound {
   /** Moves the endpoint, since the answer may be faster than main, and tells main. */
   #roam(id: number, peer: number): void {
     const reader = this.#options.reader;
+    const hold = Atomics.load(this.#memory.words, (peer + PeerRecord.hold) >> 2);
+    if (hold === holdsAll || (hold !== 0 && isLoopback(this.#words, reader.sender >> 2))) return;
     writeEndpoint(this.#memory.words, peer, this.#words, reader.sender >> 2);
     const ring = this.#memory.inboundToMain;
     if (id === this.#roamed) return;

@@ -2,6 +2,7 @@
 import { VpnError } from "../base/errors.ts";
 import type { Activity } from "../wireguard/activity.ts";
 import type { Milliseconds } from "../wireguard/constants.ts";
+import { type EndpointHold, endpointHolds } from "../wireguard/endpoint-hold.ts";
 import { endpointWords, writeEndpoint } from "./endpoint-record.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
 
@@ -48,6 +49,11 @@ export class PeerTable {
     new Uint8Array(endpoint.buffer).set(record);
     // The inbound worker's own write takes less time than it takes to ask again.
     while (!writeEndpoint(this.#memory.words, this.#memory.peer(id), endpoint, 0));
+  }
+
+  /** Says who may move a peer's endpoint from now on. To be called before the endpoint that it is to hold. */
+  hold(id: number, hold: EndpointHold): void {
+    Atomics.store(this.#memory.words, (this.#memory.peer(id) + PeerRecord.hold) >> 2, endpointHolds.indexOf(hold));
   }
 
   /** The stamps of a peer, as they are whenever they are read. */

@@ -82,6 +82,8 @@ export const PeerRecord = {
   generation: 60,
   /** Word: slot + 1 of the keypair that the peer has not used yet, 0 for none. Main writes. */
   nextKeypair: 112,
+  /** Word: who may move the endpoint, as `EndpointHold` says: 0 everybody, 1 the network, 2 nobody. Main writes. */
+  hold: 116,
   /** Float: bytes of data messages sent. Outbound writes. */
   sentBytes: 96,
   /** Float: bytes of data messages received. Inbound writes. */

@@ -199,7 +199,7 @@ export class ManagedTunnel {
       listenPort,
       mark,
       peers,
-      handovers: this.#handovers,
+      paths: this.#paths,
       setUp: (link, port) => {
         this.#opening = { port, mark };
         this.#host = HostSetup.apply(link, { ...settings, journal: this.#journal });
@@ -211,6 +211,7 @@ export class ManagedTunnel {
     this.#peers = peers;
     this.#outer = outer;
     this.#persist();
+    this.#paths.begin();
     this.#door = new StreamDoor({ tunnel: this.#tunnel, handovers: this.#handovers, log });
     await this.#door.change(config.interface);
     this.#services = await serve?.(this.#tunnel);

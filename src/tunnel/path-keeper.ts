@@ -1,9 +1,11 @@
 /**
  * The ways to those peers that have more than one, or one that is not UDP's: opens and closes what they need on this
- * machine. The packet path sees none of it: a stream is a place on loopback that it sends to.
+ * machine, looks at how they fare, and does what `path-choice.ts` decides. The packet path sees none of it: a stream is a
+ * place on loopback that it sends to.
  */
 import { Endpoint } from "../base/address.ts";
 import type { PublicKey } from "../base/keys.ts";
+import { bootTime } from "../os/clock.ts";
 import { defaultLimits } from "../transport/datagram-link.ts";
 import type { Handovers } from "../transport/handovers.ts";
 import { dial } from "../transport/stream-dialer.ts";
@@ -11,14 +13,19 @@ import type { StreamFlowEvent } from "../transport/stream-flow.ts";
 import { StreamPath } from "../transport/stream-path.ts";
 import { readSmallFile } from "../transport/tls-identity.ts";
 import type { TransportUrl } from "../transport/transport-url.ts";
+import type { EndpointHold } from "../wireguard/endpoint-hold.ts";
 import { type HostLookup, lookUpEndpoint } from "./endpoint-lookup.ts";
+import { PathChoice } from "./path-choice.ts";
+import type { PathControl } from "./path-control.ts";
+import type { PeerPathsReport, TunnelPaths } from "./path-report.ts";
+import { PathStanding } from "./path-standing.ts";
 import type { Trust, Way } from "./peer-section.ts";
 import type { Tunnel } from "./tunnel.ts";
 
 export interface PathKeeperOptions {
   readonly handovers: Handovers;
   /** Whose peers they are; undefined before it is open. */
-  readonly tunnel: () => Pick<Tunnel, "port" | "mark"> | undefined;
+  readonly tunnel: () => (Pick<Tunnel, "port" | "mark"> & Partial<Pick<Tunnel, "pathControl">>) | undefined;
   /** Who knows the addresses of peers, past the tunnel. */
   readonly hosts: () => HostLookup;
   /** Told in a line what happens to a way. */
@@ -32,11 +39,19 @@ export interface PathPeer {
   readonly trust?: Trust;
 }
 
+/** How often the ways are looked at, and how often where something is under way. */
+const lookEveryMs = 250;
+const lookBusyMs = 50;
+
 interface Kept {
   readonly key: string;
   readonly configured: string;
   readonly paths: readonly Path[];
   readonly first: Endpoint;
+  readonly publicKey: PublicKey;
+  readonly choice: PathChoice;
+  /** Whether the packet path knows who may move its endpoint. */
+  isHeld: boolean;
 }
 
 /** A way as it is open. `outer` is where its datagrams go outside, as far as that is known. */
@@ -66,12 +81,15 @@ export function hasPaths({ ways = [] }: PathPeer): boolean {
   return ways.length > 1 || ways.some(({ kind }) => kind === "stream");
 }
 
-export class PathKeeper implements Disposable {
+export class PathKeeper implements TunnelPaths, Disposable {
+  readonly handovers: Handovers;
   readonly #options: PathKeeperOptions;
   #peers: ReadonlyMap<string, Kept> = new Map();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: PathKeeperOptions) {
     this.#options = options;
+    this.handovers = options.handovers;
   }
 
   /** Opens the ways of these peers, beside those that are open. Throws where a peer has none that leads anywhere. */
@@ -94,16 +112,100 @@ export class PathKeeper implements Disposable {
       first: (key) => next.get(key.toString())?.first,
       outer: (key) => next.get(key.toString())?.paths.flatMap((path) => path.outer) ?? [],
       adopt: () => {
-        for (const [key, kept] of this.#peers) if (next.get(key) !== kept) close(kept);
+        for (const [key, kept] of this.#peers) {
+          if (next.get(key) === kept) continue;
+          this.#leave(kept, next.get(key));
+          close(kept);
+        }
         this.#peers = next;
       },
       discard,
     };
   }
 
+  /** Begins to choose among the ways; to be called once the tunnel is open. */
+  begin(): void {
+    this.#look();
+  }
+
+  /** Told by the tunnel. */
+  answered(key: PublicKey, endpoint: Endpoint, roundTripMs: number): void {
+    const kept = this.#peers.get(key.toString());
+    const path = kept?.paths.findIndex((each) => placeOf(each).equals(endpoint)) ?? -1;
+    if (kept === undefined || path < 0) return;
+    kept.choice.answered(bootTime(), path, roundTripMs);
+    this.#act(kept);
+  }
+
+  /** Told to whoever asks the tunnel for its status. */
+  report(): Record<string, PeerPathsReport> {
+    const now = bootTime();
+    const reports = [...this.#peers].map(([key, { paths, choice }]) => {
+      const ways = paths.map((path, i) => {
+        const { roundTripMs, lossShare, bytesPerSecond } = choice.standings[i];
+        const name = path.kind === "udp" ? `udp://${path.place}` : String(path.stream.place);
+        return { name, isUsed: i === choice.active, isReady: isReady(path), roundTripMs, lossShare, bytesPerSecond };
+      });
+      return [key, { ways, decisions: choice.decisions.map(({ at, text }) => ({ agoMs: now - at, text })) }] as const;
+    });
+    return Object.fromEntries(reports);
+  }
+
   [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
     for (const kept of this.#peers.values()) close(kept);
     this.#peers = new Map();
+  }
+
+  #look(): void {
+    let isBusy = false;
+    for (const kept of this.#peers.values()) {
+      const sight = this.#control?.sight(kept.publicKey);
+      if (sight === undefined) continue;
+      if (!kept.isHeld) this.#control?.hold(kept.publicKey, holdOf(kept.paths[kept.choice.active]));
+      kept.isHeld = true;
+      kept.choice.observe(bootTime(), { ...sight, ready: kept.paths.map(isReady) });
+      this.#act(kept);
+      isBusy ||= kept.choice.isBusy;
+    }
+    this.#timer = setTimeout(() => this.#look(), isBusy ? lookBusyMs : lookEveryMs).unref();
+  }
+
+  get #control(): PathControl | undefined {
+    return this.#options.tunnel()?.pathControl;
+  }
+
+  #act({ publicKey, paths, choice }: Kept): void {
+    for (const action of choice.drain()) {
+      switch (action.kind) {
+        case "tell":
+          this.#options.log(`peer ${publicKey.short}: ${action.text}`);
+          break;
+        case "recall":
+          this.#control?.recall(publicKey);
+          break;
+        case "connect": {
+          const path = paths[action.path];
+          if (path.kind === "stream") path.stream.connect();
+          break;
+        }
+        case "probe":
+          this.#control?.probe(publicKey, placeOf(paths[action.path]));
+          break;
+        case "move":
+          this.#control?.choose(publicKey, placeOf(paths[action.path]), holdOf(paths[action.path]));
+      }
+    }
+  }
+
+  /** Whose streams are about to be closed is reached elsewhere from now on. */
+  #leave({ publicKey, first }: Kept, next: Kept | undefined): void {
+    const control = this.#control;
+    if (control === undefined) return;
+    if (next === undefined) control.hold(publicKey, "none");
+    if (control.endpoint(publicKey)?.carriage === undefined) return;
+    const place = next?.first ?? first;
+    if (next !== undefined || place.carriage === undefined) control.choose(publicKey, place, "none");
   }
 
   async #keep(key: string, peer: PathPeer): Promise<Kept> {
@@ -111,7 +213,9 @@ export class PathKeeper implements Disposable {
     const present = this.#peers.get(key);
     if (present?.configured === configured) return present;
     const paths = await this.#open(peer);
-    return { key, configured, paths, first: placeOf(paths[0]) };
+    const choice = new PathChoice(paths.map(({ name }) => new PathStanding(name)));
+    const { publicKey } = peer;
+    return { key, configured, paths, first: placeOf(paths[0]), publicKey, choice, isHeld: false };
   }
 
   async #open(peer: PathPeer): Promise<Path[]> {
@@ -126,7 +230,7 @@ export class PathKeeper implements Disposable {
       }
       try {
         const place = await lookUpEndpoint(way.endpoint, this.#options.hosts());
-        paths.push({ kind: "udp", name: wayText(way), place, outer: [place] });
+        paths.push({ kind: "udp", name: `udp://${wayText(way)}`, place, outer: [place] });
       } catch (error) {
         failure = error;
       }
@@ -169,6 +273,16 @@ export class PathKeeper implements Disposable {
       onEvent: (event) => log(`peer ${publicKey.short}: ${describe(url, event)}`),
     });
   }
+}
+
+/** What comes by the network may move a peer that is reached by it; a stream's choice stands. */
+function holdOf({ kind }: Path): EndpointHold {
+  return kind === "udp" ? "network" : "all";
+}
+
+/** UDP needs no preparation. */
+function isReady(path: Path): boolean {
+  return path.kind === "udp" || path.stream.state === "open";
 }
 
 function placeOf(path: Path): Endpoint {

@@ -18,13 +18,13 @@ import type { AeadName } from "../dataplane/packet-aead.ts";
 import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
-import type { Handovers } from "../transport/handovers.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import { mac1KeyOf } from "../wireguard/cookies.ts";
 import { Device } from "../wireguard/device.ts";
 import { Initiation, messageType } from "../wireguard/messages.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
 import { OffloadStatus, superPackets } from "./offload-status.ts";
+import type { PeerPathsReport, TunnelPaths } from "./path-report.ts";
 import type { PeerObservation } from "./persistence-state.ts";
 
 const lookEveryMs = 1000;
@@ -39,8 +39,7 @@ export interface ProtocolDriverOptions {
   readonly tun: TunDevice;
   readonly transport: UdpTransport;
   readonly aead: AeadName | undefined;
-  /** What endpoints on loopback stand for. */
-  readonly handovers: Handovers | undefined;
+  readonly paths: TunnelPaths | undefined;
   /** A worker has failed: no packet will pass any more. */
   readonly fail: (error: VpnError) => void;
   /** Told in a line of what turned out to be broken, and is done without. */
@@ -54,7 +53,7 @@ export class ProtocolDriver {
   readonly plane: DataPlane;
   readonly offloads: OffloadStatus;
   readonly #transport: UdpTransport;
-  readonly #handovers: Handovers | undefined;
+  readonly #paths: TunnelPaths | undefined;
   readonly #fail: (error: VpnError) => void;
   readonly #log: ((line: string) => void) | undefined;
   readonly #primitives = new ArenaPrimitives();
@@ -63,9 +62,9 @@ export class ProtocolDriver {
   #isLookingSoon = false;
 
   /** Lays out what is shared; no thread runs yet. */
-  constructor({ maximumPeers, mtu, tun, transport, aead, handovers, fail, warn, log }: ProtocolDriverOptions) {
+  constructor({ maximumPeers, mtu, tun, transport, aead, paths, fail, warn, log }: ProtocolDriverOptions) {
     this.#transport = transport;
-    this.#handovers = handovers;
+    this.#paths = paths;
     this.#fail = fail;
     this.#log = log;
     this.offloads = new OffloadStatus(tun, transport, { say: warn, note: log ?? (() => undefined) });
@@ -125,7 +124,12 @@ export class ProtocolDriver {
 
   /** An endpoint as it is to be shown: where a stream carries the datagrams on, with what is known of it now. */
   resolve(endpoint: Endpoint | undefined): Endpoint | undefined {
-    return endpoint && (this.#handovers?.resolve(endpoint) ?? endpoint);
+    return endpoint && (this.#paths?.handovers.resolve(endpoint) ?? endpoint);
+  }
+
+  /** See `TunnelPaths.report`. */
+  pathsReport(): Readonly<Record<string, PeerPathsReport>> {
+    return this.#paths?.report() ?? {};
   }
 
   /** The first step of the end: no deadline is met any more. */
@@ -217,6 +221,9 @@ export class ProtocolDriver {
         break;
       case "handshake-failed":
         this.#count("peer-unreachable", output.discarded);
+        break;
+      case "path-answered":
+        this.#paths?.answered(output.peer.publicKey, output.endpoint, output.roundTripMs);
         break;
       case "handshake-completed":
         break; // for the log

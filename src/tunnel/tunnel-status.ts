@@ -5,6 +5,7 @@ import type { WorkerReport } from "../dataplane/shared-memory.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import type { Offloads } from "./offload-status.ts";
+import type { PeerPathsReport } from "./path-report.ts";
 import type { ProtocolDriver } from "./protocol-driver.ts";
 
 export interface PeerStatus {
@@ -24,6 +25,8 @@ export interface TunnelStatus {
   readonly aead: AeadName | undefined;
   readonly offloads: Offloads;
   readonly peers: readonly PeerStatus[];
+  /** Of the peers that have several ways, or one by a stream, by public key. */
+  readonly paths: Readonly<Record<string, PeerPathsReport>>;
   readonly drops: Partial<Record<DropReason, number>>;
   readonly workers: { readonly outbound: WorkerReport; readonly inbound: WorkerReport };
 }
@@ -43,6 +46,7 @@ export function statusOf(driver: ProtocolDriver, tun: TunDevice, transport: UdpT
       unansweredInitiations: peer.unansweredInitiations,
       ...plane.peers.transfer(peer.id),
     })),
+    paths: driver.pathsReport(),
     drops: plane.memory.drops(),
     workers: { outbound: plane.memory.report("outbound"), inbound: plane.memory.report("inbound") },
   };

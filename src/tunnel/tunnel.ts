@@ -16,9 +16,10 @@ import { bootTime } from "../os/clock.ts";
 import { InterfaceConfig } from "../os/interface-config.ts";
 import { TunDevice } from "../os/tun-device.ts";
 import { type InterfaceState, TunWatch } from "../os/tun-watch.ts";
-import type { Handovers } from "../transport/handovers.ts";
 import { UdpTransport } from "../transport/udp.ts";
 import type { Peer } from "../wireguard/peer.ts";
+import { PathControl } from "./path-control.ts";
+import type { TunnelPaths } from "./path-report.ts";
 import type { PeerObservation } from "./persistence-state.ts";
 import { ProtocolDriver } from "./protocol-driver.ts";
 import { SourceWatch } from "./source-watch.ts";
@@ -74,8 +75,8 @@ export interface TunnelOptions {
   readonly maximumPeers?: number;
   /** Takes one provider of the cipher instead of the fastest that works. */
   readonly aead?: AeadName | undefined;
-  /** What endpoints on loopback stand for, where streams carry the datagrams on. */
-  readonly handovers?: Handovers | undefined;
+  /** Who keeps the ways to peers that have several, or are reached by streams. */
+  readonly paths?: TunnelPaths | undefined;
   /**
    * Configures the host around the interface and brings it up, synchronously, in the network namespace of the calling
    * thread, when device and sockets exist and before any await. What it returns is disposed of at the end, before the
@@ -118,6 +119,7 @@ export class Tunnel implements AsyncDisposable {
   readonly #notice: (error: VpnError) => void;
   readonly #log: ((line: string) => void) | undefined;
   #state: InterfaceState;
+  #pathControl: PathControl | undefined;
   #isEnding = false;
   #closed: Promise<void> | undefined;
 
@@ -165,7 +167,7 @@ export class Tunnel implements AsyncDisposable {
       tun,
       transport,
       aead: options.aead,
-      handovers: options.handovers,
+      paths: options.paths,
       fail: (error) => this.#failure.resolve(error),
       warn: (line) => this.#notice(new VpnError("not-available", line)),
       log: options.log,
@@ -311,6 +313,12 @@ export class Tunnel implements AsyncDisposable {
   /** The same although one is under way, since the network has changed. False where the last is younger than a second. */
   shakeHands(key: PublicKey): boolean {
     return this.#driver.shakeHands(this.#peer(key));
+  }
+
+  /** For whoever chooses among the ways to a peer. */
+  get pathControl(): PathControl {
+    this.#pathControl ??= new PathControl(this.#driver);
+    return this.#pathControl;
   }
 
   /** How a peer fares, cheaply; `undefined` where there is none of this key. Times are of `bootTime`, 0 is never. */

@@ -221,6 +221,15 @@ export class Device {
     return peer.shakeHands(now, UrgentHandshakeInterval);
   }
 
+  /**
+   * Asks a peer at an endpoint that is not its present one whether it hears us there; `path-answered` says if so. The
+   * session is not touched. To be asked at most once a second and way: who is asked works for it.
+   */
+  probe(now: Milliseconds, peer: Peer, endpoint: Endpoint): void {
+    this.#now = now;
+    if (this.#isRunning) peer.probe(now, endpoint);
+  }
+
   /** An authenticated data message came from there. */
   roam(now: Milliseconds, peer: Peer, endpoint: Endpoint): void {
     this.#now = now;
@@ -297,7 +306,12 @@ export class Device {
     if (type === Initiation.type) return this.#receiveInitiation(now, this.#self, message, source);
     const receiver = readUint32(message, Response.receiver);
     const peer = this.#indices.get(receiver);
-    return peer === undefined ? "index-unknown" : peer.complete(now, message, source);
+    if (peer === undefined) return "index-unknown";
+    if (peer.probes?.owns(message) !== true) return peer.complete(now, message, source);
+    const answer = peer.probes.take(now, message);
+    if (typeof answer === "string") return answer;
+    this.#outputs.push({ kind: "path-answered", peer, ...answer });
+    return undefined;
   }
 
   #receiveInitiation(now: Milliseconds, self: Self, message: Uint8Array, source: Endpoint): DropReason | undefined {

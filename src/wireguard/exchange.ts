@@ -44,6 +44,15 @@ export interface Agreement {
   readonly keys: SessionKeys;
 }
 
+/** An initiation that was sent and may be answered. */
+export interface PendingInitiation {
+  readonly localIndex: number;
+  /** Whether this response could only come from the peer, to this very initiation. */
+  isAnsweredBy(response: Uint8Array): boolean;
+  /** Gives the index back and wipes the secrets; once. */
+  abandon(): void;
+}
+
 export class Exchange {
   readonly #context: ExchangeContext;
   readonly #indices: Indices;
@@ -68,22 +77,34 @@ export class Exchange {
 
   /** A new initiation, in place of any before it. `undefined` where we have no key, or the peer's is of low order. */
   initiate(now: Milliseconds): Uint8Array | undefined {
-    const { primitives, identity, random, wallClock } = this.#context;
-    const correspondent = this.#correspondent();
-    if (identity === undefined || correspondent === undefined) return undefined;
     this.abandon();
-    const timestamp = stampAfter(this.#lastStampSent, wallClock());
-    const localIndex = this.#indices.claim();
-    const ephemeral = random(secretLength);
-    const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
-    if (created === undefined) {
-      this.#indices.release(localIndex);
-      return undefined;
-    }
-    this.#lastStampSent = timestamp;
-    this.#initiated = created.initiated;
-    this.#cookies.addMacs(now, created.message);
-    return created.message;
+    const created = this.#create(now);
+    this.#initiated = created?.initiated;
+    return created?.message;
+  }
+
+  /** A new initiation beside the one under way, which comes to nothing but an answer. */
+  begin(now: Milliseconds): { readonly message: Uint8Array; readonly pending: PendingInitiation } | undefined {
+    const created = this.#create(now);
+    if (created === undefined) return undefined;
+    const { initiated, message } = created;
+    return {
+      message,
+      pending: {
+        localIndex: initiated.localIndex,
+        isAnsweredBy: (response) => {
+          const { primitives, identity } = this.#context;
+          const psk = this.#presharedKey();
+          const keys = identity && consumeResponse(primitives, identity, psk, initiated, response);
+          if (keys !== undefined) wipe(keys.sendKey, keys.receiveKey);
+          return keys !== undefined;
+        },
+        abandon: () => {
+          this.#indices.release(initiated.localIndex);
+          initiated[Symbol.dispose]();
+        },
+      },
+    };
   }
 
   /** Answers an initiation that claims to be from this peer. */
@@ -142,6 +163,23 @@ export class Exchange {
     this.abandon();
     if (this.#staticStatic !== undefined) wipe(this.#staticStatic);
     this.#staticStatic = undefined;
+  }
+
+  #create(now: Milliseconds): { readonly message: Uint8Array; readonly initiated: Initiated } | undefined {
+    const { primitives, identity, random, wallClock } = this.#context;
+    const correspondent = this.#correspondent();
+    if (identity === undefined || correspondent === undefined) return undefined;
+    const timestamp = stampAfter(this.#lastStampSent, wallClock());
+    const localIndex = this.#indices.claim();
+    const ephemeral = random(secretLength);
+    const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
+    if (created === undefined) {
+      this.#indices.release(localIndex);
+      return undefined;
+    }
+    this.#lastStampSent = timestamp;
+    this.#cookies.addMacs(now, created.message);
+    return created;
   }
 
   #correspondent(): Correspondent | undefined {

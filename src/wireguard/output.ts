@@ -16,6 +16,8 @@ export type OutputOf<Peer> =
   | { kind: "keypair-removed"; peer: Peer; keypair: Keypair }
   /** The peer is now to be reached here; by configuration or because it roamed. */
   | { kind: "endpoint-changed"; peer: Peer; endpoint: Endpoint }
+  /** A probe of a way was answered, after so long. */
+  | { kind: "path-answered"; peer: Peer; endpoint: Endpoint; roundTripMs: number }
   /** A session was agreed and confirmed. For the log. */
   | { kind: "handshake-completed"; peer: Peer }
   /** The peer never answered; so many staged packets were dropped, to be counted as `peer-unreachable`. */

@@ -13,16 +13,16 @@ import {
   MaxTimerHandshakes,
   type Milliseconds,
   RekeyTimeout,
-  RekeyTimeoutJitterMax,
 } from "./constants.ts";
+import { type EndpointHold, keptEndpoint } from "./endpoint-hold.ts";
 import { type Agreement, Exchange } from "./exchange.ts";
 import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
-import { readUint32 } from "./messages.ts";
 import type { OutputOf } from "./output.ts";
+import { PathProbes } from "./path-probes.ts";
 import type { PeerContextOf } from "./peer-context.ts";
 import type { PeerOptions } from "./peer-options.ts";
-import { notBegun, type Timer, Timers, timers } from "./timers.ts";
+import { notBegun, rekeyJitter, type Timer, Timers, timers } from "./timers.ts";
 
 export type Output = OutputOf<Peer>;
 export type PeerContext = PeerContextOf<Peer>;
@@ -38,11 +38,14 @@ export class Peer {
   /** To be changed by `setPersistentKeepalive`. */
   persistentKeepaliveMs: Milliseconds | undefined;
   readonly #context: PeerContext;
+  /** Who may move the endpoint. */
+  hold: EndpointHold = "none";
   readonly #timers: Timers;
   /** Made with the first handshake: of ten thousand peers most may never come. */
   #exchange: Exchange | undefined;
   #presharedKey: PresharedKey = PresharedKey.none;
-  readonly #keyring = new Keyring();
+  readonly keyring: Keyring = new Keyring();
+  probes: PathProbes | undefined;
   readonly #activityIsShared: boolean;
   #endpoint: Endpoint | undefined;
   #staged: Uint8Array[] = [];
@@ -75,15 +78,7 @@ export class Peer {
   }
 
   get current(): Keypair | undefined {
-    return this.#keyring.current;
-  }
-
-  get previous(): Keypair | undefined {
-    return this.#keyring.previous;
-  }
-
-  get next(): Keypair | undefined {
-    return this.#keyring.next;
+    return this.keyring.current;
   }
 
   /** How many packets wait for a session. */
@@ -105,7 +100,7 @@ export class Peer {
   /** Configures where to reach the peer. A handshake that was under way towards the old place starts anew at once. */
   setEndpoint(now: Milliseconds, endpoint: Endpoint): void {
     const isElsewhere = this.#endpoint?.equals(endpoint) !== true;
-    this.roam(endpoint);
+    this.#move(endpoint);
     if (!isElsewhere) return;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiateInTurn(now);
@@ -134,8 +129,8 @@ export class Peer {
 
   /** See `Device.confirm`. */
   confirm(now: Milliseconds, localIndex: number): void {
-    if (this.next?.localIndex !== localIndex) return;
-    const removed = this.#keyring.confirm();
+    if (this.keyring.next?.localIndex !== localIndex) return;
+    const removed = this.keyring.confirm();
     this.#select();
     this.#remove(removed);
     this.#completed();
@@ -158,8 +153,21 @@ export class Peer {
     return true;
   }
 
+  /** See `Device.probe`. */
+  probe(now: Milliseconds, endpoint: Endpoint): void {
+    this.probes ??= new PathProbes(this.#handshakes());
+    const message = this.probes.begin(now, endpoint);
+    if (message !== undefined) this.#context.emit({ kind: "transmit", message, endpoint, peer: this });
+  }
+
   /** See `Device.roam`. */
   roam(endpoint: Endpoint): void {
+    const kept = keptEndpoint(this.hold, this.#endpoint, endpoint);
+    if (kept === undefined) this.#move(endpoint);
+    else this.#context.emit({ kind: "endpoint-changed", peer: this, endpoint: kept }); // a worker may have moved it
+  }
+
+  #move(endpoint: Endpoint): void {
     if (this.#endpoint?.equals(endpoint) && this.#endpoint.isReachedLike(endpoint)) return;
     this.#endpoint = endpoint;
     this.#armPersistentKeepalive();
@@ -168,17 +176,15 @@ export class Peer {
 
   /** Lets the kernel choose which of our addresses to send from, until the peer speaks to one of them again. */
   forgetLocalAddress(): void {
-    if (this.#endpoint !== undefined) this.roam(this.#endpoint.withoutLocal);
+    if (this.#endpoint !== undefined) this.#move(this.#endpoint.withoutLocal);
   }
 
   /** An initiation that claims to be from this peer. */
   answer(now: Milliseconds, opened: OpenedInitiation, source: Endpoint): DropReason | undefined {
     const answer = this.#handshakes().answer(now, opened);
     if (typeof answer === "string") return answer;
-    noteReceived(this.activity, now, false);
-    this.roam(source);
-    const keypair = this.#derive(now, answer, false);
-    this.#remove(this.#keyring.addAnswered(keypair));
+    const keypair = this.#derive(now, answer, source, false);
+    this.#remove(this.keyring.addAnswered(keypair));
     this.#transmit(now, answer.message, source);
     this.#context.reconsider(this);
     return undefined;
@@ -188,10 +194,8 @@ export class Peer {
   complete(now: Milliseconds, message: Uint8Array, source: Endpoint): DropReason | undefined {
     const agreement = this.#handshakes().complete(message);
     if (typeof agreement === "string") return agreement;
-    noteReceived(this.activity, now, false);
-    this.roam(source);
-    const keypair = this.#derive(now, agreement, true);
-    const removed = this.#keyring.addInitiated(keypair);
+    const keypair = this.#derive(now, agreement, source, true);
+    const removed = this.keyring.addInitiated(keypair);
     this.#select();
     this.#remove(removed);
     this.#completed();
@@ -209,7 +213,7 @@ export class Peer {
   /** When to call `expire`, infinity if nothing is awaited. */
   nextDeadline(now: Milliseconds): Milliseconds {
     // A stamp that another thread sets after `now` makes no deadline nearer than this.
-    const unseen = this.#activityIsShared && this.#keyring.isLive(now) ? now + KeepaliveTimeout : undefined;
+    const unseen = this.#activityIsShared && this.keyring.isLive(now) ? now + KeepaliveTimeout : undefined;
     return Math.min(this.#timers.next(), unseen ?? Number.POSITIVE_INFINITY);
   }
 
@@ -238,6 +242,7 @@ export class Peer {
   reset(): void {
     this.#eraseKeys();
     this.#exchange?.reset();
+    this.probes?.reset();
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
     this.#timers.reset();
     this.activity.unansweredSince = 0;
@@ -259,7 +264,7 @@ export class Peer {
         break;
       case "silence":
         this.activity.unansweredSince = 0;
-        this.#timers.silenceJitter = this.#jitter();
+        this.#timers.silenceJitter = rekeyJitter(this.#context.random);
         this.forgetLocalAddress(); // in case it is to blame, as the kernel does (timers.c, wg_expired_new_handshake)
         this.#freshenInTurn(now);
         break;
@@ -286,8 +291,7 @@ export class Peer {
       this.#initiate(now, attempts + 1);
       return;
     }
-    const discarded = this.#staged.length;
-    this.#staged = [];
+    const discarded = this.#staged.splice(0).length;
     this.activity.unacknowledgedSince = 0;
     if (this.#timers.erasureAt === undefined) this.#timers.scheduleErasure(now);
     this.#context.emit({ kind: "handshake-failed", peer: this, discarded });
@@ -318,12 +322,12 @@ export class Peer {
     if (now < allowedAt) {
       // What asked for a handshake may have been on its way since before the last one. If so, all is well.
       if (this.current?.canSend(now)) return;
-      this.#timers.retry = { dueAt: allowedAt + this.#jitter(), attempts };
+      this.#timers.retry = { dueAt: allowedAt + rekeyJitter(this.#context.random), attempts };
       return;
     }
     const message = this.#handshakes().initiate(now);
     if (message === undefined) return;
-    this.#timers.retry = { dueAt: now + RekeyTimeout + this.#jitter(), attempts };
+    this.#timers.retry = { dueAt: now + RekeyTimeout + rekeyJitter(this.#context.random), attempts };
     this.#timers.unanswered++;
     this.#transmit(now, message, this.#endpoint);
   }
@@ -341,10 +345,12 @@ export class Peer {
     return this.#exchange;
   }
 
-  #derive(now: Milliseconds, agreement: Agreement, isInitiator: boolean): Keypair {
+  #derive(now: Milliseconds, agreement: Agreement, source: Endpoint, isInitiator: boolean): Keypair {
+    noteReceived(this.activity, now, false);
+    this.roam(source);
     const keypair = new Keypair({ ...agreement, isInitiator, createdAt: now });
     this.#timers.scheduleErasure(now);
-    this.#timers.silenceJitter = this.#jitter();
+    this.#timers.silenceJitter = rekeyJitter(this.#context.random);
     this.#context.emit({ kind: "keypair-added", peer: this, keypair });
     return keypair;
   }
@@ -369,9 +375,7 @@ export class Peer {
   }
 
   #releaseStaged(now: Milliseconds): void {
-    const staged = this.#staged;
-    this.#staged = [];
-    for (const packet of staged) this.send(now, packet);
+    for (const packet of this.#staged.splice(0)) this.send(now, packet);
   }
 
   #keepalive(now: Milliseconds): void {
@@ -382,7 +386,7 @@ export class Peer {
   #eraseKeys(): void {
     this.#exchange?.abandon();
     const hadCurrent = this.current !== undefined;
-    const removed = this.#keyring.clear();
+    const removed = this.keyring.clear();
     if (hadCurrent) this.#select();
     this.#remove(removed);
   }
@@ -392,9 +396,5 @@ export class Peer {
     const isUsable = this.#endpoint !== undefined && this.#context.isRunning;
     this.#timers.persistentKeepaliveMs = isUsable ? this.persistentKeepaliveMs : undefined;
     this.#context.reconsider(this);
-  }
-
-  #jitter(): Milliseconds {
-    return (readUint32(this.#context.random(4), 0) / 0x1_0000_0000) * RekeyTimeoutJitterMax;
   }
 }

@@ -39,3 +39,9 @@ export function acceptCounter(words: Int32Array, at: number, counter: number): b
   words[word] |= bit;
   return true;
 }
+
+/** Whether a counter that the window still covers was seen. Another thread may ask, and be told what was so a moment ago. */
+export function wasSeen(words: Int32Array, at: number, counter: number): boolean {
+  const word = words[at + ring + (Math.floor(counter / 32) & (ringWords - 1))];
+  return (word & (1 << (counter & 31))) !== 0;
+}

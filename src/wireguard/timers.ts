@@ -3,7 +3,15 @@
  * stamps of the data path and what little this class remembers. `Peer.expire` acts on those that are due.
  */
 import type { Activity } from "./activity.ts";
-import { KeepaliveTimeout, type Milliseconds, RejectAfterTime, RekeyTimeout } from "./constants.ts";
+import {
+  KeepaliveTimeout,
+  type Milliseconds,
+  RejectAfterTime,
+  RekeyTimeout,
+  RekeyTimeoutJitterMax,
+} from "./constants.ts";
+import type { Random } from "./cookies.ts";
+import { readUint32 } from "./messages.ts";
 
 /**
  * In the order in which they fire when several are due, as after a suspend: keys go first, lest a handshake that another
@@ -79,4 +87,9 @@ export class Timers {
     this.persistentRequestedAt = 0;
     this.erasureAt = undefined;
   }
+}
+
+/** So that two ends that began together do not go on together (whitepaper §6.1). */
+export function rekeyJitter(random: Random): Milliseconds {
+  return (readUint32(random(4), 0) / 0x1_0000_0000) * RekeyTimeoutJitterMax;
 }

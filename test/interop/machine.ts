@@ -59,6 +59,17 @@ export class Program {
     }
   }
 
+  /** Waits until it has said on standard error what fits. Throws, with all it said, if that takes longer. */
+  async complains(pattern: RegExp, patienceMs = 30_000): Promise<void> {
+    const what = () => `${this.#child.spawnargs.join(" ")} to say ${pattern}; it said: ${this.#stdout}${this.#stderr}`;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => pattern.test(this.#stderr) && resolve();
+    this.#child.stderr.on("data", look);
+    look();
+    await within(patienceMs, what, promise);
+    this.#child.stderr.off("data", look);
+  }
+
   write(line: string): void {
     this.#child.stdin.write(`${line}\n`);
   }

@@ -53,7 +53,7 @@ test("a lost first data message: the responder goes on waiting and the next one 
   pair.send(pair.alice);
   pair.drive(100);
   assert.equal(pair.bob.peer.current, undefined, "nothing proves that Alice has the keys");
-  assert.ok(pair.bob.peer.next);
+  assert.ok(pair.bob.peer.keyring.next);
   pair.send(pair.bob);
   pair.drive(50);
   assert.equal(pair.sent(pair.bob, 4).length, 0, "Bob must not send with an unconfirmed key");

@@ -16,7 +16,7 @@ test("an interface that goes down forgets its sessions and all that waits, and i
   alice.device.shakeHands(pair.now + RekeyTimeout, alice.peer);
   alice.device.stop(pair.now);
   pair.drive(0);
-  assert.deepEqual([alice.peer.current, alice.peer.previous, alice.peer.staged], [undefined, undefined, 0]);
+  assert.deepEqual([alice.peer.current, alice.peer.keyring.previous, alice.peer.staged], [undefined, undefined, 0]);
   const seen = pair.seen.length;
   pair.send(alice);
   assert.equal(pair.inject(alice, pair.sent(bob, 2)[0].message, bob.endpoint), "interface-down");

@@ -98,7 +98,7 @@ test("a late packet on the old session arrives, and does not flip the session ba
   pair.drive(100);
   const renewed = pair.bob.peer.current;
   assert.ok(renewed && held);
-  assert.notEqual(renewed, pair.bob.peer.previous);
+  assert.notEqual(renewed, pair.bob.peer.keyring.previous);
   assert.equal(pair.inject(pair.bob, held, pair.alice.endpoint), undefined);
   assert.equal(pair.bob.delivered.length, 2);
   assert.equal(pair.bob.peer.current, renewed);

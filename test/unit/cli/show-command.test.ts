@@ -87,6 +87,7 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
         { offload: "UDP_GRO" as const, why: "the kernel does not know it" },
       ],
     },
+    paths: {},
     drops: { "message-replayed": 3, "packet-no-peer": 1 },
     workers: { outbound: workers, inbound: workers },
   };
@@ -125,6 +126,7 @@ test("what a peer leaves unanswered is said, but for the one initiation that may
       ...{ tun: { tcp4: true, tcp6: true, udp: true }, udp: { segmentation: true, receiveOffload: true } },
       off: [],
     },
+    paths: {},
     drops: {},
     workers: { outbound: workers, inbound: workers },
   };

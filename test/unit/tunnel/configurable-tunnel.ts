@@ -90,6 +90,7 @@ export class ConfigurableTunnel implements Configured {
       aead: "block",
       offloads: { tun, udp: { segmentation: true, receiveOffload: false }, off: [] },
       peers: [],
+      paths: {},
       drops: { "message-replayed": 3 },
       workers: { outbound: worker, inbound: worker },
     };
