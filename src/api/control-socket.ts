@@ -26,6 +26,8 @@ export type OwnStatus = Omit<TunnelStatus, "peers"> & {
   readonly pid: number;
   /** Initiations since the last handshake, by the public key of those peers that have answered none. */
   readonly unanswered: Readonly<Record<string, number>>;
+  /** What carries the datagrams of those peers that are reached by a stream, such as `tls://192.0.2.1:443`, by public key. */
+  readonly carried: Readonly<Record<string, string>>;
 };
 
 export type Operations = NonNullable<ConversationOptions["operations"]>;
@@ -229,7 +231,11 @@ function ownStatus(tunnel: Pick<Tunnel, "status">): OwnStatus {
   const { peers, ...status } = tunnel.status();
   const waiting = peers.filter(({ unansweredInitiations }) => unansweredInitiations > 0);
   const unanswered = waiting.map(({ publicKey, unansweredInitiations }) => [publicKey, unansweredInitiations] as const);
-  return { pid: process.pid, unanswered: Object.fromEntries(unanswered), ...status };
+  const streams = peers.flatMap(({ publicKey, endpoint }) =>
+    endpoint?.includes("://") === true ? [[publicKey, endpoint] as const] : [],
+  );
+  const byKey = { unanswered: Object.fromEntries(unanswered), carried: Object.fromEntries(streams) };
+  return { pid: process.pid, ...byKey, ...status };
 }
 
 /** Whether somebody listens there. */

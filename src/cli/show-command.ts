@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import type { PeerDescription, TunnelDescription } from "../api/control-client.ts";
 import type { OwnStatus } from "../api/control-socket.ts";
 import { VpnError } from "../base/errors.ts";
+import { pathRows } from "./path-rows.ts";
 import { formatAge, formatSize } from "./quantities.ts";
 import type { Footprint } from "./tunnel-footprint.ts";
 
@@ -54,6 +55,8 @@ function toJson({ description, own, footprint }: Shown): object {
     mark,
     peers: peers.map(({ endpoint, latestHandshakeAt, ...peer }) => ({
       ...peer,
+      carriedBy: own?.carried[peer.publicKey] ?? null,
+      paths: own?.paths[peer.publicKey] ?? null,
       unansweredInitiations: own === undefined ? null : (own.unanswered[peer.publicKey] ?? 0),
       endpoint: endpoint ?? null,
       latestHandshakeAt: latestHandshakeAt === undefined ? null : new Date(latestHandshakeAt).toISOString(),
@@ -90,19 +93,21 @@ export function toText({ description, own, footprint }: Shown, nowMs: number): s
   return [
     `interface: ${description.name}\n${interfaceLines}`,
     ...peers.map(
-      (peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, own?.unanswered[peer.publicKey] ?? 0, nowMs))}`,
+      (peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, own, nowMs))}`,
     ),
   ].join("\n\n");
 }
 
 type Row = readonly [name: string, value: string | undefined];
 
-function peerRows(peer: PeerDescription, unanswered: number, nowMs: number): Row[] {
+function peerRows(peer: PeerDescription, own: OwnStatus | undefined, nowMs: number): Row[] {
+  const unanswered = own?.unanswered[peer.publicKey] ?? 0;
   const { latestHandshakeAt: handshakeAt, receivedBytes, sentBytes, persistentKeepaliveSeconds: seconds } = peer;
   const transfer = `${formatSize(receivedBytes)} received, ${formatSize(sentBytes)} sent`;
   return [
     ["preshared key", peer.hasPresharedKey ? "(hidden)" : undefined],
-    ["endpoint", peer.endpoint],
+    ["endpoint", own?.carried[peer.publicKey] ?? peer.endpoint],
+    ...pathRows(own?.paths[peer.publicKey], nowMs),
     ["allowed ips", peer.allowedIps.join(", ") || "(none)"],
     ["latest handshake", handshakeText(handshakeAt, unanswered, nowMs)],
     ["transfer", receivedBytes + sentBytes === 0 ? undefined : transfer],

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatAge, formatSize } from "../../../src/cli/quantities.ts";
+import { pathRows } from "../../../src/cli/path-rows.ts";
 import { toText } from "../../../src/cli/show-command.ts";
 
 test("sizes and ages are what people read", () => {
@@ -88,6 +89,7 @@ test("a tunnel is shown as wg shows it, the peer heard of last first, and its ow
       ],
     },
     paths: {},
+    carried: {},
     drops: { "message-replayed": 3, "packet-no-peer": 1 },
     workers: { outbound: workers, inbound: workers },
   };
@@ -127,6 +129,7 @@ test("what a peer leaves unanswered is said, but for the one initiation that may
       off: [],
     },
     paths: {},
+    carried: {},
     drops: {},
     workers: { outbound: workers, inbound: workers },
   };
@@ -146,4 +149,27 @@ test("what a peer leaves unanswered is said, but for the one initiation that may
   assert.equal(lineWith(undefined, 5), "never (5 initiations unanswered)");
   assert.equal(lineWith(1000, 1), "2 seconds ago");
   assert.equal(lineWith(1000, 2), "2 seconds ago (2 initiations unanswered)");
+});
+
+test("the ways to a peer are shown with what they did, and every decision with its reason", () => {
+  const way = { isUsed: false, isReady: true, roundTripMs: undefined, lossShare: 0, bytesPerSecond: 0 };
+  const report = {
+    ways: [
+      { ...way, name: "udp://192.0.2.1:51820", roundTripMs: 20, lossShare: 0.125 },
+      { ...way, name: "tcp://192.0.2.1:443", isUsed: true, bytesPerSecond: 2048, roundTripMs: 31.4 },
+      { ...way, name: "tls://vpn.example:443", isReady: false },
+    ],
+    decisions: [
+      { agoMs: 90_000, text: "first" },
+      { agoMs: 2000, text: "second" },
+    ],
+  };
+  assert.deepEqual(pathRows(report, 100_000), [
+    ["way", "udp://192.0.2.1:51820, ready, round trip 20 ms, 12.5 % of what comes is lost"],
+    ["way", "tcp://192.0.2.1:443, in use, round trip 31 ms, 2.00 KiB/s"],
+    ["way", "tls://vpn.example:443, not connected"],
+    ["decision", "2 seconds ago: second"],
+    ["decision", "1 minute, 30 seconds ago: first"],
+  ]);
+  assert.deepEqual(pathRows(undefined, 0), []);
 });
