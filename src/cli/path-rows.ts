@@ -6,11 +6,20 @@ import { formatAge, formatSize } from "./quantities.ts";
 export function pathRows(report: PeerPathsReport | undefined, nowMs: number): (readonly [string, string])[] {
   if (report === undefined) return [];
   const ways = report.ways.map((way) => ["way", wayText(way)] as const);
-  const decisions = report.decisions.map(({ agoMs, text }) => ["decision", `${formatAge(nowMs - agoMs, nowMs)}: ${text}`] as const);
+  const decisions = report.decisions.map(
+    ({ agoMs, text }) => ["decision", `${formatAge(nowMs - agoMs, nowMs)}: ${text}`] as const,
+  );
   return [...ways, ...decisions.toReversed()];
 }
 
-function wayText({ name, isUsed, isReady, roundTripMs, lossShare, bytesPerSecond }: PeerPathsReport["ways"][number]): string {
+function wayText({
+  name,
+  isUsed,
+  isReady,
+  roundTripMs,
+  lossShare,
+  bytesPerSecond,
+}: PeerPathsReport["ways"][number]): string {
   const state = isUsed ? "in use" : isReady ? "ready" : "not connected";
   const measured = [
     ...(roundTripMs === undefined ? [] : [`round trip ${Math.round(roundTripMs)} ms`]),

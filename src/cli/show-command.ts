@@ -92,9 +92,7 @@ export function toText({ description, own, footprint }: Shown, nowMs: number): s
   const peers = [...description.peers].sort((a, b) => (b.latestHandshakeAt ?? 0) - (a.latestHandshakeAt ?? 0));
   return [
     `interface: ${description.name}\n${interfaceLines}`,
-    ...peers.map(
-      (peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, own, nowMs))}`,
-    ),
+    ...peers.map((peer) => `peer: ${peer.publicKey}\n${table(peerRows(peer, own, nowMs))}`),
   ].join("\n\n");
 }
 

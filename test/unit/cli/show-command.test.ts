@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatAge, formatSize } from "../../../src/cli/quantities.ts";
 import { pathRows } from "../../../src/cli/path-rows.ts";
+import { formatAge, formatSize } from "../../../src/cli/quantities.ts";
 import { toText } from "../../../src/cli/show-command.ts";
 
 test("sizes and ages are what people read", () => {

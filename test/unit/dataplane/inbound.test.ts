@@ -308,28 +308,6 @@ test("main hears by which address of ours a peer spoke to us, and how long it st
   }
 });
 
-test("a peer that is held stays where it is, whoever its messages come from", () => {
-  using bed = new Workbench(1420);
-  const id = bed.peers.add();
-  const keypair = bed.addKeypair(id);
-  const home = encodeEndpoint(Endpoint.parse("192.0.2.1:1"));
-  const at = () => bed.memory.bytes.slice(bed.memory.peer(id) + PeerRecord.endpointLength, bed.memory.peer(id) + 40);
-  bed.peers.setEndpoint(id, home);
-  const before = at();
-  for (const [counter, hold] of (["all", "network"] as const).entries()) {
-    bed.peers.hold(id, hold); // the workbench's remote is on loopback, where streams hand over
-    bed.toNetwork(seal(keypair, counter, nothing));
-    bed.receive();
-    assert.equal(bed.memory.inboundToMain.next(), false, hold);
-    assert.deepEqual(at(), before, hold);
-  }
-  bed.peers.hold(id, "none");
-  bed.toNetwork(seal(keypair, 2, nothing));
-  bed.receive();
-  assert.ok(bed.memory.inboundToMain.next());
-  assert.notDeepEqual(at(), before);
-});
-
 /** The slot of the keypair that a peer's packets are sealed with, plus 1. */
 const sending = (bed: Workbench, id: number) =>
   bed.memory.words[(bed.memory.peer(id) + PeerRecord.sendingKeypair) >> 2];
