@@ -172,6 +172,7 @@ function announce(tunnel: Tunnel, { json, foreground }: UpOptions): void {
   const ending = foreground === true ? "Ctrl-C" : `\`warren down ${name}\``;
   console.log(`${name} is up on UDP port ${port}, MTU ${mtu} (${readyMs} ms). ${ending} ends it.`);
   console.log(`offloads: ${present.join(", ") || "none"}; cipher: ${aead}`);
+  for (const { offload, why } of offloads.off) console.log(`without ${offload}: ${why}`);
 }
 
 /**

@@ -17,6 +17,8 @@ export interface WarrenOptions {
   /** More arguments for `warren up`. */
   readonly arguments?: readonly string[];
   readonly nodeArguments?: readonly string[];
+  /** More environment variables. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Whether it has a /run/wireguard of its own: else control sockets of all hosts lie in one folder, by name. */
   readonly ownSockets?: boolean;
 }
@@ -46,7 +48,12 @@ export class WarrenProcess {
       options.nodeArguments ?? [],
       ...["up", "-", "--name", name, "--foreground", "--json", ...(options.arguments ?? [])],
     );
-    const program = host.start([...(options.ownSockets === true ? withOwnSockets : []), ...command], config);
+    const environment = [
+      "env",
+      ...Object.entries(options.environment ?? {}).map(([name, value]) => `${name}=${value}`),
+    ];
+    const sockets = options.ownSockets === true ? withOwnSockets : [];
+    const program = host.start([...sockets, ...environment, ...command], config);
     const { port } = JSON.parse(await program.line(/"event":"ready"/));
     return new WarrenProcess(program, name, port);
   }
