@@ -4,6 +4,7 @@ import { ControlSocket } from "../api/control-socket.ts";
 import type { VpnError } from "../base/errors.ts";
 import { Tunnel } from "../tunnel/tunnel.ts";
 import { inBackground, leaveCaller } from "./background.ts";
+import { chosenAead } from "./chosen-aead.ts";
 
 export interface InterfaceDescriptors {
   /** A TUN device to take over. */
@@ -24,7 +25,7 @@ export async function runInterface(name: string, descriptors: InterfaceDescripto
   const log = (text: string) => void say(shownName, text);
   const complain = (text: string) => isSilent || console.error(`ERROR: (${shownName}) ${timestamp()} ${text}`);
   const notice = ({ line }: VpnError) => void complain(line);
-  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun, log, notice });
+  await using tunnel = await Tunnel.open({ name, tunFd: descriptors.tun, aead: chosenAead(), log, notice });
   shownName = tunnel.name;
   await using control = await ControlSocket.open(tunnel.name, {
     tunnel,

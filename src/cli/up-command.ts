@@ -49,6 +49,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
     process.exitCode = await runInBackground({ readsInput: from === standardInput, keepsLog: true, descriptors });
     return;
   }
+  const { chosenAead } = await import("./chosen-aead.ts");
   const { serveControl } = await import("../api/control-socket.ts");
   const { ManagedTunnel } = await import("../tunnel/managed-tunnel.ts");
   const { chooseTunnelName } = await import("../tunnel/tunnel-name.ts");
@@ -66,6 +67,7 @@ async function up(where: string, options: UpOptions): Promise<void> {
       file: path,
       endsOnHangUp: hangsUp,
       forward: options.forward === true,
+      aead: chosenAead(),
       killSwitch: lan || options.killSwitch === true ? { lan } : undefined,
       serve: (tunnel) => serveControl(tunnel, { operations: control.operations, log }),
       log,

@@ -6,7 +6,7 @@
  * Exit status: 0 where it ended as it was told to, by a signal or by the deletion of its interface; 1 failed; 2 wrong
  * usage. Environment, as wireguard-go has it: WG_PROCESS_FOREGROUND=1 is `-f`; LOG_LEVEL is verbose or debug, error (the
  * default), or silent; WG_TUN_FD and WG_UAPI_FD are descriptors of a TUN device and of a listening socket to take over;
- * WG_TUN_NAME_FILE names a file that the interface's name is written to.
+ * WG_TUN_NAME_FILE names a file that the interface's name is written to. WARREN_AEAD is of our own: see chosen-aead.ts.
  */
 import { readFileSync } from "node:fs";
 import { VpnError } from "../base/errors.ts";

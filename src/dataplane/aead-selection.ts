@@ -6,20 +6,28 @@ import { evpAead } from "./evp-aead.ts";
 import { nodeAead } from "./node-aead.ts";
 import { type AeadName, type AeadResources, aeadNames, aeadScratch, type PacketAead } from "./packet-aead.ts";
 
-/**
- * The fastest provider that this Node offers and that passes its self-test, or the one asked for by name.
- * @returns undefined if the one asked for is missing or failed its test.
- */
-export function selectAead(resources: AeadResources, wanted?: AeadName): PacketAead | undefined {
+/** What became of the choice. */
+export interface AeadSelection {
+  /** Undefined if none will do: the one asked for is missing, or failed its self-test. */
+  readonly aead: PacketAead | undefined;
+  /** Those that are there but seal or open wrongly. */
+  readonly failed: readonly AeadName[];
+}
+
+/** The fastest provider that this Node offers and that passes its self-test, or the one asked for by name. */
+export function selectAead(resources: AeadResources, wanted?: AeadName): AeadSelection {
   const { arena, scratch } = resources;
+  const failed: AeadName[] = [];
   const ownKeys = { bytes: new Uint8Array(arena.buffer), base: arena.base };
   for (const name of wanted === undefined ? aeadNames : [wanted]) {
     using candidate = createAead(name, { ...resources, keys: ownKeys });
-    if (candidate !== undefined && passesSelfTest(candidate, ownKeys.bytes, scratch + aeadScratch / 2)) {
-      return createAead(name, resources);
+    if (candidate === undefined) continue;
+    if (passesSelfTest(candidate, ownKeys.bytes, scratch + aeadScratch / 2)) {
+      return { aead: createAead(name, resources), failed };
     }
+    failed.push(name);
   }
-  return undefined;
+  return { aead: undefined, failed };
 }
 
 function createAead(name: AeadName, resources: AeadResources): PacketAead | undefined {

@@ -74,6 +74,8 @@ export class DataPlane {
   #isStopped = false;
   /** The cipher's provider that the workers chose. */
   aead: AeadName | undefined;
+  /** Those that are there but failed their self-test. */
+  failedAeads: readonly AeadName[] = [];
 
   /** Lays out the shared memory; no thread runs yet. */
   constructor(options: DataPlaneOptions) {
@@ -101,6 +103,7 @@ export class DataPlane {
       }
       const [ready] = await Promise.all(started);
       this.aead = ready.aead;
+      this.failedAeads = ready.failedAeads;
     } catch (error) {
       await this.stop();
       throw error;

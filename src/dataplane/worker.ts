@@ -54,6 +54,8 @@ export type WorkerMessage = WorkerReady | { readonly kind: "fault"; readonly fau
 export interface WorkerReady {
   readonly kind: "ready";
   readonly aead: AeadName;
+  /** Providers that failed their self-test. */
+  readonly failedAeads: readonly AeadName[];
 }
 
 /**
@@ -73,6 +75,7 @@ class Worker {
   readonly arena: Arena = new Arena({ size: arenaSize });
   readonly kernels: Kernels;
   readonly aead: PacketAead;
+  readonly failedAeads: readonly AeadName[];
   readonly allowedIps: AllowedIps;
   readonly reader: Reader;
   readonly clock: Float64Array = new Float64Array(1);
@@ -88,11 +91,16 @@ class Worker {
     this.reader = new Reader(this.memory, settings.role);
     this.#bootClock = new BootClock(this.arena, this.take(64));
     const { arena, kernels, memory } = this;
-    const aead = selectAead({ arena, kernels, scratch: this.take(aeadScratch), keys: memory }, settings.aead);
+    const scratch = this.take(aeadScratch);
+    const { aead, failed } = selectAead({ arena, kernels, scratch, keys: memory }, settings.aead);
     if (aead === undefined) {
-      throw new VpnError("not-available", `no ${settings.aead ?? "usable"} provider of ChaCha20-Poly1305 in this Node`);
+      const why = failed.length > 0 ? "fails its self-test" : "is missing";
+      throw new VpnError("not-available", `the ${settings.aead} provider of ChaCha20-Poly1305 ${why} in this Node`, {
+        remedy: "choose another by WARREN_AEAD, or none to have the fastest that works",
+      });
     }
     this.aead = aead;
+    this.failedAeads = failed;
   }
 
   /** The next `size` bytes of the arena, 64-byte aligned. */
@@ -188,7 +196,7 @@ function runOutbound(worker: Worker): void {
     buffer,
     clock,
   });
-  tell({ kind: "ready", aead: aead.name });
+  tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
   while (!worker.isStopped) {
     worker.reader.enter();
     worker.tick();
@@ -241,7 +249,7 @@ function runInbound(worker: Worker): void {
     opened,
     clock,
   });
-  tell({ kind: "ready", aead: aead.name });
+  tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
   while (!worker.isStopped) {
     worker.reader.enter();
     worker.tick();

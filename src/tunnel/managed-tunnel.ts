@@ -25,7 +25,7 @@ import { locatePeers, type OuterPeers } from "./peer-location.ts";
 import { persist } from "./persistence.ts";
 import { saveConfig } from "./saved-config.ts";
 import { StreamDoor } from "./stream-door.ts";
-import { Tunnel, type TunnelPeerOptions } from "./tunnel.ts";
+import { Tunnel, type TunnelOptions, type TunnelPeerOptions } from "./tunnel.ts";
 import type { RouteTarget } from "./tunnel-routes.ts";
 
 export interface ManagedTunnelOptions {
@@ -38,6 +38,8 @@ export interface ManagedTunnelOptions {
   /** Forward what peers send, hidden behind this machine's addresses. */
   readonly forward?: boolean;
   readonly killSwitch?: { readonly lan: boolean } | undefined;
+  /** See `TunnelOptions`. */
+  readonly aead?: TunnelOptions["aead"];
   /** What is to run as soon as packets can pass, and before PostUp: hooks may speak to the control socket. */
   readonly serve?: (tunnel: Tunnel) => Promise<AsyncDisposable>;
   /** Told in one line what is done, or went wrong without being the end of it. */
@@ -206,6 +208,7 @@ export class ManagedTunnel {
         return this.#host;
       },
       notice: (error) => log(error.line),
+      aead: this.#options.aead,
     });
     this.#tunnel.clampsMss = config.interface.clampMss;
     this.#peers = peers;

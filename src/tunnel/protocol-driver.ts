@@ -55,6 +55,7 @@ export class ProtocolDriver {
   readonly #transport: UdpTransport;
   readonly #paths: TunnelPaths | undefined;
   readonly #fail: (error: VpnError) => void;
+  readonly #warn: (line: string) => void;
   readonly #log: ((line: string) => void) | undefined;
   readonly #primitives = new ArenaPrimitives();
   #timer: NodeJS.Timeout | undefined;
@@ -66,6 +67,7 @@ export class ProtocolDriver {
     this.#transport = transport;
     this.#paths = paths;
     this.#fail = fail;
+    this.#warn = warn;
     this.#log = log;
     this.offloads = new OffloadStatus(tun, transport, { say: warn, note: log ?? (() => undefined) });
     this.device = new Device({
@@ -91,6 +93,9 @@ export class ProtocolDriver {
   /** Starts the workers; resolves when packets can pass. */
   async start(): Promise<void> {
     await this.plane.start();
+    for (const name of this.plane.failedAeads) {
+      this.#warn(`the ${name} provider of ChaCha20-Poly1305 fails its self-test; ${this.plane.aead} is used instead`);
+    }
     this.#look();
   }
 

@@ -86,7 +86,7 @@ export class Workbench implements Disposable {
       return at;
     };
     const kernels = instantiateKernels(new WebAssembly.Module(readFileSync(kernelsUrl)), arena.memory);
-    const aead = selectAead({ arena, kernels, scratch: take(aeadScratch), keys: this.memory });
+    const { aead } = selectAead({ arena, kernels, scratch: take(aeadScratch), keys: this.memory });
     if (aead === undefined) throw new Error("no provider of the cipher passes its self-test");
     this.#resources.use(aead);
     const { memory, clock, allowedIps } = this;

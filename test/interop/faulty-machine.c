@@ -1,8 +1,8 @@
-/* A kernel or network card that is broken in one way, for programs that find libc's functions by dlsym, as koffi does.
+/* A kernel, network card or cipher that is broken in one way, for programs that find functions by dlsym, as koffi does.
  *
- *     LD_PRELOAD=faulty-kernel.so FAULT=NAME program
+ *     LD_PRELOAD=faulty-machine.so FAULT=NAME program
  *
- * The fault lies below the program: between its call of libc and the system call. */
+ * The fault lies below the program: between its call of libc and the system call, or behind its call of OpenSSL. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -104,6 +104,14 @@ static ssize_t faulty_write(int fd, const void *from, size_t length) {
   return write(fd, from, length);
 }
 
+static void *(*real_chacha20)(unsigned char *, const unsigned char *, size_t, const void *, const void *);
+
+/* A cipher that means something else. */
+static void faulty_chacha20(unsigned char *to, const unsigned char *from, size_t length, const void *key, const void *counter) {
+  real_chacha20(to, from, length, key, counter);
+  if (length > 0) to[length - 1] ^= 1;
+}
+
 void *dlsym(void *library, const char *name) {
   static const struct { const char *name; void *function; } faulty[] = {
     {"ioctl", faulty_ioctl}, {"getsockopt", faulty_getsockopt}, {"setsockopt", faulty_setsockopt},
@@ -116,5 +124,11 @@ void *dlsym(void *library, const char *name) {
   /* The version is that of the architecture's first glibc that has the function: x86-64, arm64, and newer ones. */
   static const char *const versions[] = {"GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_2.17"};
   for (unsigned i = 0; real == NULL && i < 3; i++) real = dlvsym(RTLD_NEXT, "dlsym", versions[i]);
-  return real == NULL ? NULL : real(library, name);
+  if (real == NULL) return NULL;
+  if (strcmp(name, "ChaCha20_ctr32") == 0 && has("no-block")) return NULL;
+  if (strcmp(name, "ChaCha20_ctr32") == 0 && has("wrong-block")) {
+    *(void **)&real_chacha20 = real(library, name);
+    return real_chacha20 == NULL ? NULL : (void *)faulty_chacha20;
+  }
+  return real(library, name);
 }
