@@ -19,7 +19,6 @@ export class ControlledInterface {
   readonly program: Program;
   readonly #host: Host;
   readonly #name: string;
-  readonly #socket: string;
 
   /** Starts the program, which belongs to `resources`, and waits until it can be configured. Its interface is down. */
   static async start(
@@ -28,9 +27,9 @@ export class ControlledInterface {
     resources: AsyncDisposableStack,
     signal: AbortSignal,
   ): Promise<ControlledInterface> {
-    const name = `bench-${host.name}`; // the socket is named after it, and both ends share one /run
+    const name = nameAt(host);
     const end = new ControlledInterface(resources.use(start(host, name, signal)), host, name);
-    await end.program.until(() => existsSync(end.#socket));
+    await end.program.until(() => existsSync(socketOf(name)));
     return end;
   }
 
@@ -38,17 +37,11 @@ export class ControlledInterface {
     this.program = program;
     this.#host = host;
     this.#name = name;
-    this.#socket = `/run/wireguard/${name}.sock`;
   }
 
   /** Sends lines of one `set=1`. */
   async configure(lines: readonly string[]): Promise<void> {
-    await this.#ask(["set=1", ...lines]);
-  }
-
-  /** warren's own status, as JSON text. */
-  async status(): Promise<string> {
-    return /^status=(.*)$/m.exec(await this.#ask(["warren=status"]))?.[1] ?? "";
+    await ask(this.#name, ["set=1", ...lines]);
   }
 
   /** Gives the interface its MTU and its host's addresses, and brings it up. */
@@ -58,15 +51,29 @@ export class ControlledInterface {
     const index = config.links.find(this.#name)?.index ?? 0;
     namespace.run(() => setUpInterface({ index, name: this.#name, mtu, addresses: [v4, v6], routes: [] }));
   }
+}
 
-  /** An empty line ends the question; `errno=0` in the answer is success. */
-  async #ask(lines: readonly string[]): Promise<string> {
-    const connection = createConnection(this.#socket);
-    connection.end(`${lines.join("\n")}\n\n`);
-    const answer = await text(connection);
-    if (/^errno=0$/m.test(answer)) return answer;
-    throw new VpnError("not-available", `${this.#name} refused its configuration (${answer.trim()})`);
-  }
+/** Sends lines to an end's control socket: an empty one ends them. `errno=0` in the answer is success. */
+async function ask(name: string, lines: readonly string[]): Promise<string> {
+  const connection = createConnection(socketOf(name));
+  connection.end(`${lines.join("\n")}\n\n`);
+  const answer = await text(connection);
+  if (/^errno=0$/m.test(answer)) return answer;
+  throw new VpnError("not-available", `${name} refused ${lines[0]} (${answer.trim()})`);
+}
+
+/** The socket is named after the interface, and both ends share one /run: so their names differ. */
+function nameAt(host: Host): string {
+  return `bench-${host.name}`;
+}
+
+function socketOf(name: string): string {
+  return `/run/wireguard/${name}.sock`;
+}
+
+/** What warren says of itself at a host, as JSON. */
+export async function askStatus(host: Host): Promise<string> {
+  return /^result=(.*)$/m.exec(await ask(nameAt(host), ["warren=status"]))?.[1] ?? "";
 }
 
 /** One end after the other, so that neither's start is measured beside the other's. */

@@ -1,6 +1,10 @@
 /** Every workload there is, in the order in which they run, with the targets of the ratio to wireguard-go. */
 import type { Workload } from "../workload.ts";
+import { allocation } from "./allocation.ts";
+import { footprint, liveFootprint } from "./footprint.ts";
+import { handshakes } from "./handshakes.ts";
 import { roundTrips } from "./round-trips.ts";
+import { start } from "./start.ts";
 import { tcpWorkload } from "./tcp.ts";
 import { udpWorkload } from "./udp.ts";
 
@@ -27,13 +31,20 @@ export const matrix: readonly Workload[] = [
   udpWorkload({ size: 512 }),
   udpWorkload({ size: 1400, losslessTarget: ratio(1.3) }),
   roundTrips,
+  handshakes,
+  footprint,
+  liveFootprint,
+  start,
+  allocation,
 ];
 
-/** What `--quick` leaves out: the same again over other families. */
+/** What `--quick` leaves out: the same again over other families, and what takes long. */
 export const leftOutWhenQuick: ReadonlySet<string> = new Set([
   "tcp-8-6in6",
   "tcp-both-6in6",
   "tcp-6in4",
   "tcp-8-6in4",
   "tcp-both-6in4",
+  "memory-live",
+  "allocation",
 ]);
