@@ -8,7 +8,7 @@ import type { WireguardSteps } from "./stages/wireguard-record.ts";
 import { tunnelPort } from "./topology.ts";
 
 /** The first answer takes milliseconds; a lost initiation is sent again after five seconds (whitepaper §6.1). */
-const timeoutMs = 5000;
+const timeoutMs = 4000;
 
 export async function checkHandshake(wire: Capture): Promise<WireguardSteps["handshake"]> {
   const kinds = { initiation: "initiation", response: "response", data: "data" } as const;
