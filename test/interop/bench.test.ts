@@ -36,15 +36,23 @@ function childrenOf({ pid }: ChildProcess): number[] {
   return [...parents].filter(([, parent]) => parent === pid).map(([child]) => child);
 }
 
-test("a bench of warren alone gives every figure of its workloads", { timeout }, async (t) => {
+test("a bench gives every figure of its workloads, and those of a cipher that does nothing", { timeout }, async (t) => {
   if (!isReady(t)) return;
-  const { output, said, ended } = start("--quick", "--seconds", "1", "--only", "tcp,udp-64,handshakes,ready");
+  const { output, said, ended } = start(
+    "--quick",
+    "--seconds",
+    "1",
+    "--only",
+    "tcp,udp-64,handshakes,ready",
+    "--against",
+    "null-cipher",
+  );
   const [code] = await ended;
   assert.equal(code, 0, await said);
   const { contestants, workloads } = JSON.parse(await output) as BenchResult;
   assert.deepEqual(
     contestants.map(({ name }) => name),
-    ["warren"],
+    ["warren", "null-cipher"],
   );
   const figures = workloads.flatMap((workload) => workload.figures);
   const names = ["tcp", "tcp-cpu", "udp-64-lossless", "udp-64-overload", "udp-64-offered"];
@@ -54,6 +62,7 @@ test("a bench of warren alone gives every figure of its workloads", { timeout },
   );
   // On a machine that is busy with other things no rate may be free of loss.
   for (const { name, values } of figures) assert.ok(values.warren.median > 0 || name === "udp-64-lossless", name);
+  assert.ok((figures[0].values["null-cipher"]?.median ?? 0) > 0);
   assert.match(await said, /^tcp +Gbit\/s +[0-9.]+/m);
 });
 
