@@ -6,7 +6,7 @@
 /** Milliseconds of CLOCK_BOOTTIME. */
 type Milliseconds = number;
 
-const firstPatience: Milliseconds = 1200;
+const firstPatience: Milliseconds = 700;
 /** A peer that hears us answers data within ten seconds, if only by a keepalive (whitepaper §6.5). */
 const longestPatience: Milliseconds = 16_000;
 /** A probe that waits longer, and longer than four times the last round trip, is not answered. */

@@ -72,24 +72,21 @@ export class StreamDoor implements Disposable {
     this.#opened = wanted;
   }
 
-  /** Dropped datagrams and guests turned away, by reason; empty where nobody listens. */
-  get faults(): Readonly<Record<string, number>> {
-    const server = this.#server;
-    return server === undefined ? {} : { ...server.tally.dropped, ...server.guests.faults };
-  }
-
-  /** Where it listens. */
-  get locals(): readonly Endpoint[] {
-    return this.#server?.locals ?? [];
-  }
-
   [Symbol.dispose](): void {
     this.#watch[Symbol.dispose]();
     this.#close();
   }
 
   #close(): void {
-    this.#server?.[Symbol.dispose]();
+    const server = this.#server;
+    if (server === undefined) return;
+    server[Symbol.dispose]();
+    const counts = Object.entries({ ...server.tally.dropped, ...server.guests.faults }).filter(
+      ([, count]) => count > 0,
+    );
+    if (counts.length > 0) {
+      this.#options.log(`streams dropped or turned away: ${counts.map((count) => count.join(" ")).join(", ")}`);
+    }
     this.#server = undefined;
     this.#opened = "";
   }

@@ -10,6 +10,7 @@ import { requireNamespaces, requireProgram } from "../requirements.ts";
 import type { Program } from "./machine.ts";
 import { ping } from "./ping.ts";
 import { inside, StreamPair } from "./stream-pair.ts";
+import { requireWireguardGo, wireguardGoPrograms } from "./wireguard-go.ts";
 
 const program = [process.execPath, fileURLToPath(new URL("./steady-connection.ts", import.meta.url))];
 const both = { peer: ["Endpoint = 192.0.2.2:51820, tcp://192.0.2.2:443"], listen: ["Listen = tcp://*:443"] };
@@ -45,29 +46,35 @@ describe("a tunnel with a choice of ways", { concurrency: 1, timeout: 120_000 },
     assert.equal(status?.peers[0].endpoint, "tcp://192.0.2.2:443");
   });
 
-  test("UDP blocked in mid-flow: on over TCP within 5 s, back within 30 s of its release, and a connection lives on", async (t) => {
-    if (!isReady(t)) return;
-    using pair = new StreamPair();
-    const { left, right } = pair.underlay;
-    await pair.startRight(both);
-    const tunnel = await pair.startLeft(both);
-    const server = right.start([...program, "serve", "7000"], "");
-    await server.line(/listening/);
-    const client = left.start([...program, "connect", inside.right, "7000"], "");
-    await nextAnswer(client);
-    await pair.blockUdp();
-    const blockedMs = await nextAnswer(client, 1000);
-    t.diagnostic(`answers again ${Math.round(blockedMs)} ms after UDP was blocked`);
-    assert.ok(blockedMs < 5000, `it took ${blockedMs} ms`);
-    await nextAnswer(client);
-    await pair.releaseUdp();
-    const begun = performance.now();
-    await tunnel.program.complains(/udp:\/\/192\.0\.2\.2:51820 answers again/, 30_000);
-    t.diagnostic(`back to UDP ${Math.round(performance.now() - begun)} ms after its release`);
-    await nextAnswer(client);
-    const { stderr, status } = await tunnel.stop();
-    assert.match(stderr, /udp:\/\/192\.0\.2\.2:51820 has answered nothing for [0-9.]+ s, nor a probe: now by tcp:/);
-    assert.equal(status?.peers[0].endpoint, "192.0.2.2:51820");
-    assert.equal(status?.paths[String(status?.peers[0].publicKey)].decisions.length, 2);
-  });
+  for (const other of ["warren", ...wireguardGoPrograms]) {
+    test(`UDP blocked in mid-flow, against ${other}: on over TCP within 5 s, back within 30 s of its release, and a connection lives on`, async (t) => {
+      if (!isReady(t) || (other !== "warren" && !requireWireguardGo(t, other))) return;
+      using pair = new StreamPair();
+      const { left, right } = pair.underlay;
+      if (other === "warren") await pair.startRight(both);
+      else await pair.startStockRight(other, "tcp://192.0.2.2:443");
+      const tunnel = await pair.startLeft(both);
+      const server = right.start([...program, "serve", "7000"], "");
+      await server.line(/listening/);
+      const client = left.start([...program, "connect", inside.right, "7000"], "");
+      await nextAnswer(client);
+      await pair.blockUdp();
+      const blockedAt = Date.now();
+      const silentMs = await nextAnswer(client, 1000);
+      t.diagnostic(`answers again ${silentMs} ms after UDP was blocked`);
+      assert.ok(silentMs < 5000, `it took ${silentMs} ms`);
+      await nextAnswer(client);
+      await pair.releaseUdp();
+      const begun = performance.now();
+      await tunnel.program.complains(/udp:\/\/192\.0\.2\.2:51820 answers again/, 30_000);
+      t.diagnostic(`back to UDP ${Math.round(performance.now() - begun)} ms after its release`);
+      await nextAnswer(client);
+      const { stderr, status } = await tunnel.stop();
+      assert.match(stderr, /udp:\/\/192\.0\.2\.2:51820 has answered nothing for [0-9.]+ s, nor a probe: now by tcp:/);
+      const [peer] = status?.peers ?? [];
+      assert.equal(peer.endpoint, "192.0.2.2:51820");
+      assert.ok(Number(peer.lastHandshakeAt) < blockedAt, "it was one session throughout");
+      assert.equal(status?.paths[peer.publicKey].decisions.length, 2, stderr);
+    });
+  }
 });

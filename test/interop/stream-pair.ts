@@ -4,10 +4,12 @@
  */
 import { randomBytes } from "node:crypto";
 import { PrivateKey } from "../../src/base/keys.ts";
-import { CertificateFiles } from "./relay-process.ts";
+import { CertificateFiles, RelayProcess } from "./relay-process.ts";
 import { publicKeyOf } from "./tunnel-pair.ts";
 import { Underlay } from "./underlay.ts";
+import { uniqueName } from "./userspace-wireguard.ts";
 import { WarrenProcess } from "./warren-process.ts";
+import { WireguardGo } from "./wireguard-go.ts";
 
 export const inside = { left: "10.8.0.1", right: "10.8.0.2" } as const;
 export const serverPort = 51_820;
@@ -54,6 +56,24 @@ export class StreamPair implements Disposable {
       ...["[Peer]", `PublicKey = ${publicKeyOf(this.#keys.left)}`, `AllowedIPs = ${inside.left}/32`],
     ];
     return await WarrenProcess.start(this.underlay.right, "wg0", config.join("\n"), { ownSockets: true });
+  }
+
+  /** wireguard-go in the right's place, and a relay beside it for streams. */
+  async startStockRight(program: string, listen: string): Promise<WireguardGo> {
+    const { right } = this.underlay;
+    const name = uniqueName();
+    const stock = this.#undo.use(
+      await WireguardGo.start(right, program, name, [
+        `private_key=${Buffer.from(this.#keys.right.bytes).toString("hex")}`,
+        `listen_port=${serverPort}`,
+        `public_key=${publicKeyOf(this.#keys.left).hex}`,
+        `allowed_ip=${inside.left}/32`,
+      ]),
+    );
+    await right.run("ip", "address", "add", `${inside.right}/24`, "dev", name);
+    await right.run("ip", "link", "set", name, "up");
+    await RelayProcess.start(right, listen, `udp://127.0.0.1:${serverPort}`);
+    return stock;
   }
 
   /** Nothing of UDP passes between the two hosts any more, either way. */
