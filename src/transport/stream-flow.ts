@@ -148,7 +148,8 @@ export class StreamFlow {
     this.#options.onEvent({ kind: "closed", remote: link.remote, reason, link });
     if (!isUsed || this.#isEnded) return;
     this.#state = { kind: "resting" };
-    if (this.silentMs(this.#options.clock.now()) >= activeMs) return; // it comes back when there is something to send
+    // It comes back when there is something to send, as there was not, or is not any more.
+    if (this.#heard === 0 || this.silentMs(this.#options.clock.now()) >= activeMs) return;
     if (link.counters.receivedDatagrams === 0) this.#retry(`the connection ended without an answer (${reason})`);
     else {
       this.#backoff.reset();

@@ -14,12 +14,12 @@ import { StreamPath } from "../transport/stream-path.ts";
 import { readSmallFile } from "../transport/tls-identity.ts";
 import type { TransportUrl } from "../transport/transport-url.ts";
 import type { EndpointHold } from "../wireguard/endpoint-hold.ts";
-import { type HostLookup, lookUpEndpoint } from "./endpoint-lookup.ts";
+import { type HostLookup, isAddress, lookUpEndpoint } from "./endpoint-lookup.ts";
 import { PathChoice } from "./path-choice.ts";
 import type { PathControl } from "./path-control.ts";
 import type { PeerPathsReport, TunnelPaths } from "./path-report.ts";
 import { PathStanding } from "./path-standing.ts";
-import type { Trust, Way } from "./peer-section.ts";
+import type { EndpointName, Trust, Way } from "./peer-section.ts";
 import type { Tunnel } from "./tunnel.ts";
 
 export interface PathKeeperOptions {
@@ -42,6 +42,8 @@ export interface PathPeer {
 /** How often the ways are looked at, and how often where something is under way. */
 const lookEveryMs = 250;
 const lookBusyMs = 50;
+/** A name is asked for again with a probe, but not more often. */
+const lookUpAgainMs = 15_000;
 
 interface Kept {
   readonly key: string;
@@ -56,7 +58,14 @@ interface Kept {
 
 /** A way as it is open. `outer` is where its datagrams go outside, as far as that is known. */
 type Path =
-  | { readonly kind: "udp"; readonly name: string; readonly place: Endpoint; readonly outer: readonly Endpoint[] }
+  | {
+      readonly kind: "udp";
+      readonly name: string;
+      readonly host: EndpointName;
+      place: Endpoint;
+      lookedUpAt: number;
+      readonly outer: readonly Endpoint[];
+    }
   | {
       readonly kind: "stream";
       readonly name: string;
@@ -175,7 +184,8 @@ export class PathKeeper implements TunnelPaths, Disposable {
     return this.#options.tunnel()?.pathControl;
   }
 
-  #act({ publicKey, paths, choice }: Kept): void {
+  #act(kept: Kept): void {
+    const { publicKey, paths, choice } = kept;
     for (const action of choice.drain()) {
       switch (action.kind) {
         case "tell":
@@ -189,13 +199,28 @@ export class PathKeeper implements TunnelPaths, Disposable {
           if (path.kind === "stream") path.stream.connect();
           break;
         }
-        case "probe":
-          this.#control?.probe(publicKey, placeOf(paths[action.path]));
+        case "probe": {
+          const path = paths[action.path];
+          this.#control?.probe(publicKey, placeOf(path));
+          if (path.kind === "udp") void this.#lookUpAgain(kept, path);
           break;
+        }
         case "move":
           this.#control?.choose(publicKey, placeOf(paths[action.path]), holdOf(paths[action.path]));
       }
     }
+  }
+
+  /** A host behind a name may have moved; it is where it was if nobody knows. */
+  async #lookUpAgain(kept: Kept, path: Path & { kind: "udp" }): Promise<void> {
+    const now = bootTime();
+    if (isAddress(path.host.host) || now - path.lookedUpAt < lookUpAgainMs) return;
+    path.lookedUpAt = now;
+    const found = await lookUpEndpoint(path.host, this.#options.hosts()).catch(() => path.place);
+    if (found.equals(path.place) || this.#peers.get(kept.key) !== kept) return;
+    path.place = found;
+    this.#options.log(`peer ${kept.publicKey.short}: ${path.name} is now ${found}`);
+    if (kept.paths[kept.choice.active] === path) this.#control?.choose(kept.publicKey, found, holdOf(path));
   }
 
   /** Whose streams are about to be closed is reached elsewhere from now on. */
@@ -230,7 +255,8 @@ export class PathKeeper implements TunnelPaths, Disposable {
       }
       try {
         const place = await lookUpEndpoint(way.endpoint, this.#options.hosts());
-        paths.push({ kind: "udp", name: `udp://${wayText(way)}`, place, outer: [place] });
+        const found = { place, lookedUpAt: bootTime(), outer: [place] };
+        paths.push({ kind: "udp", name: `udp://${wayText(way)}`, host: way.endpoint, ...found });
       } catch (error) {
         failure = error;
       }

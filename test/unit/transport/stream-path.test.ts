@@ -90,3 +90,14 @@ test("the place is called by what is asked for, and by the address that answered
   const bare = place.carriedBy(undefined);
   assert.equal(handovers.resolve(bare), bare, "its place is nobody's any more");
 });
+
+test("a connection that was made in advance and never used is not made again when it ends", async () => {
+  using undo = new DisposableStack();
+  const { path, links, settle } = await prepare(undo);
+  path.connect();
+  await settle();
+  links[0].close();
+  await settle();
+  assert.equal(path.state, "resting");
+  assert.equal(links.length, 1);
+});
