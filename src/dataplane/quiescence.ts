@@ -4,12 +4,12 @@
  * A worker enters the current epoch when it begins a batch and parks when it goes to sleep. Main withdraws what it
  * wants back (clears the pointer that leads to it), then begins a new epoch. Once every worker has entered that epoch
  * or is parked, none can still hold what was withdrawn, and it may be erased and reused. This is the idea of read-copy-
- * update (kernel Documentation/RCU/whatisRCU.rst) for two readers.
+ * update (kernel Documentation/RCU/whatisRCU.rst) for a few readers.
  *
  * All accesses are Atomics, hence sequentially consistent: a worker that enters publishes its epoch before it follows
  * any pointer, and main clears the pointer before it reads the worker's epoch, so one of them sees the other.
  */
-import { Control, type SharedMemory } from "./shared-memory.ts";
+import { Control, type Direction, maximumWorkers, type SharedMemory, threadRow } from "./shared-memory.ts";
 
 /** A parked worker holds nothing. Real epochs are positive. */
 const parked = 0;
@@ -19,9 +19,9 @@ export class Reader {
   readonly #words: Int32Array;
   readonly #own: number;
 
-  constructor(memory: SharedMemory, thread: "outbound" | "inbound") {
+  constructor(memory: SharedMemory, direction: Direction, number = 0) {
     this.#words = memory.words;
-    this.#own = thread === "outbound" ? Control.outboundEpoch : Control.inboundEpoch;
+    this.#own = epochOf(direction, number);
   }
 
   enter(): void {
@@ -56,7 +56,13 @@ export class Reclaimer {
 
   /** Releases what has come free; returns how much is still waiting. */
   collect(): number {
-    const oldest = Math.min(this.#epochOf(Control.outboundEpoch), this.#epochOf(Control.inboundEpoch));
+    let oldest = Number.POSITIVE_INFINITY;
+    for (let number = 0; number < maximumWorkers; number++) {
+      for (const direction of ["outbound", "inbound"] as const) {
+        const epoch = Atomics.load(this.#words, epochOf(direction, number));
+        if (epoch !== parked && epoch < oldest) oldest = epoch;
+      }
+    }
     while (this.#retired.length > 0 && this.#retired[0].epoch <= oldest) this.#retired.shift()?.release();
     return this.#retired.length;
   }
@@ -65,9 +71,9 @@ export class Reclaimer {
   collectAll(): void {
     for (const { release } of this.#retired.splice(0)) release();
   }
+}
 
-  #epochOf(word: number): number {
-    const epoch = Atomics.load(this.#words, word);
-    return epoch === parked ? Number.POSITIVE_INFINITY : epoch;
-  }
+/** The word of a worker's epoch. */
+function epochOf(direction: Direction, number: number): number {
+  return Control.epochs + 16 * (threadRow(direction, number) - 1);
 }

@@ -23,25 +23,36 @@ export const Control = {
   wake: 1,
   /** The device's MTU, bytes. Main writes. */
   mtu: 2,
-  /** 1: TCP is told to send no segments larger than fit. Main writes. */
-  clampMss: 5,
-  /** See quiescence.ts. Main writes `epoch`, each worker its own. */
+  /** See quiescence.ts. Main writes. */
   epoch: 3,
-  outboundEpoch: 16,
-  inboundEpoch: 32,
   /** See mac1-door.ts. Main writes; the key is eight words. */
   mac1Version: 4,
-  mac1Key: 48,
+  mac1Key: 16,
+  /** 1: TCP is told to send no segments larger than fit. Main writes. */
+  clampMss: 5,
+  /** See turns.ts: two cache lines for each direction, outbound first. The workers write. */
+  turns: 32,
+  /** See quiescence.ts: a cache line for each worker, in the order of `threadRow`, which writes it. */
+  epochs: 96,
 } as const;
 
+export type Direction = "outbound" | "inbound";
+/** The thread that runs the protocol, or the workers of a direction. */
+export type Thread = "main" | Direction;
+/** How many workers a direction may have. */
+export const maximumWorkers = 4;
+
 /** 64-bit floats of the control region, as byte offsets: one row of drop counters a thread, then the statistics. */
+const threadRows = 1 + 2 * maximumWorkers;
 const dropRow = 64; // counters, of which dropReasons.length are used
 const dropsAt = 1024;
-const statisticsAt = dropsAt + 3 * dropRow * 8;
-const controlSize = 4096;
+const statisticsAt = dropsAt + threadRows * dropRow * 8;
+const controlSize = 8192;
 
-export const threads = { main: 0, outbound: 1, inbound: 2 } as const;
-export type Thread = keyof typeof threads;
+/** Which row a thread has in what is kept for each: main's comes first. */
+export function threadRow(thread: Thread, number: number): number {
+  return thread === "main" ? 0 : 1 + number + (thread === "inbound" ? maximumWorkers : 0);
+}
 
 /** What a worker says of itself, as 64-bit floats. Each worker writes its own row. */
 export const Statistics = { packets: 0, systemCalls: 1, allocatedBytes: 2, packetsAtReading: 3 } as const;
@@ -103,7 +114,7 @@ export const KeypairRecord = {
   live: 76,
   /** 1 once main knows that the peer uses it. Inbound writes, main initialises. */
   confirmed: 80,
-  /** Float: the next nonce. Outbound writes. */
+  /** Float: the next nonce. Whoever reads from the device writes. */
   sendCounter: 88,
   /** Floats, ms of CLOCK_BOOTTIME: when sending or receiving calls for a new handshake, and when all use ends. */
   rekeySendingAt: 96,
@@ -253,13 +264,13 @@ export class SharedMemory {
   }
 
   /** Index into `floats` of a thread's first drop counter; the reason's place in `dropReasons` is added to it. */
-  dropRow(thread: Thread): number {
-    return (dropsAt >> 3) + threads[thread] * dropRow;
+  dropRow(thread: Thread, number = 0): number {
+    return (dropsAt >> 3) + threadRow(thread, number) * dropRow;
   }
 
   /** Index into `floats` of a worker's first statistic. */
-  statisticsRow(thread: Thread): number {
-    return (statisticsAt >> 3) + threads[thread] * statisticsRow;
+  statisticsRow(thread: Direction, number = 0): number {
+    return (statisticsAt >> 3) + threadRow(thread, number) * statisticsRow;
   }
 
   /** How often each reason occurred since the tunnel began, over all threads. Reasons that never did are left out. */
@@ -267,20 +278,24 @@ export class SharedMemory {
     const counts: Partial<Record<DropReason, number>> = {};
     for (const [i, reason] of dropReasons.entries()) {
       let count = 0;
-      for (const thread of Object.keys(threads) as Thread[]) count += this.floats[this.dropRow(thread) + i];
+      for (let row = 0; row < threadRows; row++) count += this.floats[(dropsAt >> 3) + row * dropRow + i];
       if (count > 0) counts[reason] = count;
     }
     return counts;
   }
 
-  /** What a worker says of itself. */
-  report(thread: Thread): WorkerReport {
-    const row = this.statisticsRow(thread);
+  /** What the workers of a direction say of themselves, together. */
+  report(direction: Direction): WorkerReport {
+    const sum = (statistic: number) => {
+      let total = 0;
+      for (let i = 0; i < maximumWorkers; i++) total += this.floats[this.statisticsRow(direction, i) + statistic];
+      return total;
+    };
     return {
-      packets: this.floats[row + Statistics.packets],
-      systemCalls: this.floats[row + Statistics.systemCalls],
-      allocatedBytes: this.floats[row + Statistics.allocatedBytes],
-      packetsAtReading: this.floats[row + Statistics.packetsAtReading],
+      packets: sum(Statistics.packets),
+      systemCalls: sum(Statistics.systemCalls),
+      allocatedBytes: sum(Statistics.allocatedBytes),
+      packetsAtReading: sum(Statistics.packetsAtReading),
     };
   }
 
@@ -289,6 +304,9 @@ export class SharedMemory {
   }
 }
 
+if (4 * (Control.epochs + 16 * threadRows) > dropsAt || statisticsAt + 8 * threadRows * statisticsRow > controlSize) {
+  throw new RangeError("the control region is too small for what it holds");
+}
 if (KeypairRecord.replayWindow + 4 * replayWindowWords > KeypairRecord.size || dropReasons.length > dropRow) {
   throw new RangeError("a record of the shared memory is too small for what it holds");
 }
