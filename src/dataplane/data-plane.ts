@@ -2,6 +2,7 @@
  * The packet path as main sees it: starts the two workers, publishes peers and keypairs to them, takes their requests
  * from the rings, and ends them properly, also when the process is going down.
  */
+import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { VpnError } from "../base/errors.ts";
@@ -11,12 +12,21 @@ import type { OffloadFault } from "../os/offload-fault.ts";
 import { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { FromInbound, senderRoom } from "./inbound.ts";
 import { KeypairTable } from "./keypair-table.ts";
-import { FromOutbound, ToOutbound } from "./outbound.ts";
+import { ToOutbound } from "./outbound.ts";
 import type { AeadName } from "./packet-aead.ts";
 import { PeerTable } from "./peer-table.ts";
 import { Reclaimer } from "./quiescence.ts";
 import type { Ring } from "./ring.ts";
-import { Control, SharedMemory, type SharedMemoryLayout, sharedMemorySize } from "./shared-memory.ts";
+import { FromOutbound } from "./sending-sessions.ts";
+import {
+  Control,
+  type Direction,
+  maximumWorkers,
+  SharedMemory,
+  type SharedMemoryLayout,
+  sharedMemorySize,
+} from "./shared-memory.ts";
+import { callAll } from "./turns.ts";
 import type { WorkerMessage, WorkerReady, WorkerSettings } from "./worker.ts";
 
 export interface DataPlaneOptions {
@@ -33,6 +43,8 @@ export interface DataPlaneOptions {
   readonly offloads: WorkerSettings["offloads"];
   /** Forces one provider of the cipher. */
   readonly aead?: AeadName | undefined;
+  /** Workers of each direction, from 1 to `maximumWorkers`; by the number of processors where left out. */
+  readonly workers?: number | undefined;
   readonly requests: Requests;
 }
 
@@ -64,6 +76,8 @@ export class DataPlane {
   readonly peers: PeerTable;
   readonly allowedIps: AllowedIps;
   readonly memory: SharedMemory;
+  /** Workers of each direction. */
+  readonly workers: number;
   readonly #options: DataPlaneOptions;
   readonly #arena: Arena;
   readonly #reclaimer: Reclaimer;
@@ -81,6 +95,7 @@ export class DataPlane {
   constructor(options: DataPlaneOptions) {
     const layout: SharedMemoryLayout = { maximumPeers: options.maximumPeers };
     this.#options = options;
+    this.workers = Math.max(1, Math.min(maximumWorkers, options.workers ?? defaultWorkers()));
     this.#arena = new Arena({ size: sharedMemorySize(layout), shared: true });
     this.memory = new SharedMemory(this.#arena.buffer, this.#arena.base, layout);
     this.memory.words[Control.mtu] = options.mtu;
@@ -98,8 +113,10 @@ export class DataPlane {
     try {
       const started: Promise<WorkerReady>[] = [];
       for (const role of ["outbound", "inbound"] as const) {
-        started.push(this.#startWorker(role));
-        started.at(-1)?.catch(() => undefined); // should the next one throw, nobody awaits this one
+        for (let number = 0; number < this.workers; number++) {
+          started.push(this.#startWorker(role, number));
+          started.at(-1)?.catch(() => undefined); // should the next one throw, nobody awaits this one
+        }
       }
       const [ready] = await Promise.all(started);
       this.aead = ready.aead;
@@ -131,7 +148,8 @@ export class DataPlane {
     if (payload < 0) return false;
     this.memory.bytes.set(packet, payload);
     ring.commit(ToOutbound.seal, peerId, this.memory.generation(peerId));
-    this.#wakes[0]?.signal();
+    // Whoever reads from the device finds it; which of them that is, or will be, only they know.
+    for (let number = 0; number < this.workers; number++) this.#wakes[number]?.signal();
     return true;
   }
 
@@ -154,14 +172,17 @@ export class DataPlane {
   #signalStop(): void {
     Atomics.store(this.memory.words, Control.stop, 1);
     this.wake();
+    callAll(this.memory);
   }
 
-  #startWorker(role: WorkerSettings["role"]): Promise<WorkerReady> {
+  #startWorker(role: Direction, number: number): Promise<WorkerReady> {
     const wake = EventDescriptor.create();
     this.#wakes.push(wake);
     const { kernels, aead, tun, virtioHeader, sockets, segmentation, offloads, maximumPeers } = this.#options;
     const settings: WorkerSettings = {
       role,
+      number,
+      workers: this.workers,
       buffer: this.#arena.buffer,
       base: this.#arena.base,
       layout: { maximumPeers },
@@ -176,7 +197,7 @@ export class DataPlane {
     };
     // `tsc` does not rewrite the extension inside a string: take it from this very file, .ts here and .js in dist.
     const file = new URL(`./worker${extname(import.meta.filename)}`, import.meta.url);
-    const worker = new Worker(file, { workerData: settings, name: `warren-${role}` });
+    const worker = new Worker(file, { workerData: settings, name: `warren-${role}${number === 0 ? "" : number + 1}` });
     const { promise, resolve, reject } = Promise.withResolvers<WorkerReady>();
     const ended = Promise.withResolvers<void>();
     this.#ended.push(ended.promise);
@@ -262,6 +283,12 @@ export class DataPlane {
     this.#collecting = undefined;
     if (this.#reclaimer.collect() > 0) this.#collecting = setTimeout(() => this.#collect(), collectAgainMs).unref();
   }
+}
+
+/** One on up to three processors, which the two directions share with the rest; else half of them for each direction. */
+function defaultWorkers(): number {
+  const processors = availableParallelism();
+  return processors <= 3 ? 1 : Math.floor(processors / 2);
 }
 
 /** An error loses its class on its way out of a thread, but not what it says. */

@@ -18,6 +18,7 @@ import { Errno, refusesSource } from "../os/system-error.ts";
 import { EndpointRecord, readEndpoint, writeEndpoint } from "./endpoint-record.ts";
 import { aeadLead, aeadTail, tagLength } from "./packet-aead.ts";
 import { PeerRecord, type SharedMemory } from "./shared-memory.ts";
+import type { Turns } from "./turns.ts";
 
 export const headerLength = 16;
 /** Bytes that a data message adds to its padded packet: header and tag. */
@@ -66,6 +67,8 @@ export interface BatchOptions {
   readonly segmentation: boolean;
   /** Told that sends carry one message each from now on. */
   readonly withdraw: (fault: OffloadFault) => void;
+  /** Where there are several workers: what is sent has to wait for its turn. */
+  readonly turns?: Turns | undefined;
   /** Waits until the socket may take more; false when the worker is to end. */
   readonly waitWritable: (fd: number) => boolean;
 }
@@ -144,11 +147,15 @@ export class DatagramBatch {
     if (padded + messageOverhead < this.#size) this.#limit = this.#count; // a shorter one ends the run
   }
 
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
   /** Sends what has been added. */
   flush(): void {
     const count = this.#count;
     this.#count = 0;
-    if (count === 0) return;
+    if (count === 0 || this.#options.turns?.take() === false) return;
     if (count > 1 && this.#segmentation) {
       if (this.#send(0, count)) return;
       const error = errno();

@@ -7,7 +7,7 @@
  * Atomics throughout: on arm64 plain accesses may pass those that keep the version. Hot path.
  */
 import { Endpoint, IpAddress } from "../base/address.ts";
-import { decodeSockaddr, sockaddrOf } from "../os/sockaddr.ts";
+import { AF_INET, AF_INET6, decodeSockaddr, sockaddrOf } from "../os/sockaddr.ts";
 import { PeerRecord } from "./shared-memory.ts";
 
 /**
@@ -47,6 +47,26 @@ export function readEndpoint(shared: Int32Array, peer: number, into: Int32Array,
     for (let i = 0; i < endpointWords; i++) into[at + i] = Atomics.load(shared, from + i);
     if ((version & 1) === 0 && Atomics.load(shared, versionWord) === version) return version;
   }
+}
+
+/**
+ * The inbound workers: whether a peer is known by the endpoint at `at`, and by the same address of ours. Flow labels do not
+ * count. What main is just writing may be found different: then it is written again.
+ */
+export function isEndpoint(shared: Int32Array, peer: number, from: Int32Array, at: number): boolean {
+  const known = (peer + PeerRecord.endpointLength) >> 2;
+  const isIpv6 = (from[at + 1] & 0xffff) === AF_INET6;
+  if (shared[known + 1] !== from[at + 1]) return false;
+  if (!isIpv6 && shared[known + 2] !== from[at + 2]) return false;
+  for (let i = 3; isIpv6 && i < 8; i++) if (shared[known + i] !== from[at + i]) return false;
+  const end = isIpv6 ? 13 : 10;
+  for (let i = 8; i < end; i++) if (shared[known + i] !== from[at + i]) return false;
+  return true;
+}
+
+/** Whether the endpoint at `at` is of 127.0.0.0/8, where streams hand over what they carried. */
+export function isLoopback(words: Int32Array, at: number): boolean {
+  return (words[at + 1] & 0xffff) === AF_INET && (words[at + 2] & 0xff) === 127;
 }
 
 /** Main: an endpoint as workers have it. */

@@ -11,6 +11,9 @@
  *     8. coalesce   in-order packets of a flow into one super-packet
  *     9. write      it to the device
  *
+ * A worker alone does all of it for one read after the other (`batch`). Where there are several (turns.ts), the leader
+ * receives (`take`), they open side by side, and all else waits for its turn (`finish`).
+ *
  * Hot path.
  */
 import { type DropReason, dropReasons } from "../base/errors.ts";
@@ -26,12 +29,13 @@ import { innerPacketLength } from "../wireguard/inner-packet.ts";
 import { CookieReply, Initiation, Response } from "../wireguard/messages.ts";
 import { acceptCounter } from "../wireguard/replay-window.ts";
 import type { DatagramReader } from "./datagram-reader.ts";
-import { EndpointRecord, writeEndpoint } from "./endpoint-record.ts";
+import { EndpointRecord, isEndpoint, isLoopback, writeEndpoint } from "./endpoint-record.ts";
 import { selectNext } from "./keypair-table.ts";
 import { Mac1Door } from "./mac1-door.ts";
-import type { PacketAead } from "./packet-aead.ts";
+import { aeadLead, aeadTail, type PacketAead } from "./packet-aead.ts";
 import { Control, KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
 import type { SingleWriter } from "./single-writer.ts";
+import type { Turns } from "./turns.ts";
 
 /**
  * Kinds of records from this worker to main: `first` is the peer's id and `second` its generation, for `confirm` the
@@ -46,14 +50,20 @@ const dataType = 4;
 const smallestData = 32;
 const headerLength = 16;
 const batchesPerTurn = 32;
+/** Where there are several workers: how many reads one of them takes, and how many bytes are enough for it. */
+export const readsPerTake = 8;
+const bytesPerTake = 32_768;
+const datagramsPerRead = 64; // the kernel joins no more (UDP_GRO_CNT_MAX)
+/** What is noted of a message, as words: where its text was opened to, its own length, its read, the keypair's record. */
+const Note = { size: 4, text: 0, length: 1, read: 2, keypair: 3 } as const;
+const noKeypair = -1; // that of what is no data message
 const askAgainAfterMs = 1000;
-const AF_INET = 2;
-const AF_INET6 = 10;
 
 export interface InboundOptions {
   readonly memory: SharedMemory;
   readonly arena: Arena;
-  readonly reader: DatagramReader;
+  /** One; for `take` there are `readsPerTake`. */
+  readonly readers: readonly DatagramReader[];
   readonly aead: PacketAead;
   readonly allowedIps: AllowedIps;
   readonly coalescer: Coalescer;
@@ -64,18 +74,19 @@ export interface InboundOptions {
   readonly headerless: number;
   /** Offset of the 10 bytes of virtio header before the coalescer's packet. */
   readonly superPacket: number;
-  /** Offset of room for one opened packet, with the cipher's lead before it and tail behind. */
+  /** Offset of room for one opened packet, with the cipher's lead before it and tail behind; for `take` of `takeRoom` bytes. */
   readonly opened: number;
   /** See `OutboundOptions.clock`. */
   readonly clock: Float64Array;
+  /** Which of the direction's workers this is; 0 unless said otherwise. */
+  readonly number?: number;
+  readonly turns?: Turns | undefined;
 }
+
+/** Bytes for what one worker of several opens in one turn. */
+export const takeRoom: number = bytesPerTake + 65_536 + readsPerTake * datagramsPerRead * (aeadLead + aeadTail + 15);
 
 const holdsAll = endpointHolds.indexOf("all");
-
-/** Whether a sender is of 127.0.0.0/8, where streams hand over what they carried. */
-function isLoopback(words: Int32Array, sender: number): boolean {
-  return (words[sender + 1] & 0xffff) === AF_INET && (words[sender + 2] & 0xff) === 127;
-}
 
 export class Inbound {
   /** Packets written or merged, and system calls made. */
@@ -87,6 +98,20 @@ export class Inbound {
   readonly #bytes: Uint8Array;
   readonly #drops: number;
   readonly #mac1: Mac1Door;
+  /** That of the message in hand. */
+  #reader: DatagramReader;
+  /** What `take` has received, and what was opened of it: words as `Note` says. */
+  #taken = 0;
+  #takenBytes = 0;
+  readonly #notes = new Int32Array(readsPerTake * datagramsPerRead * Note.size);
+  readonly #counters = new Float64Array(readsPerTake * datagramsPerRead);
+  #noted = 0;
+  /** Where the next message is opened to. */
+  #text = 0;
+  /** What `#sort` has found, and `#open`: the number and the keypair's record. */
+  #isData = false;
+  readonly #counter = new Float64Array(1);
+  #keypair = noKeypair;
   #posted = false;
   /** The peer that main was last told of in this batch: the next message, too, comes from where main will look. */
   #roamed = -1;
@@ -98,63 +123,151 @@ export class Inbound {
     this.#memory = options.memory;
     this.#words = new Int32Array(options.arena.buffer);
     this.#bytes = new Uint8Array(options.arena.buffer);
-    this.#drops = options.memory.dropRow("inbound");
+    this.#drops = options.memory.dropRow("inbound", options.number);
+    this.#reader = options.readers[0];
     this.#mac1 = new Mac1Door(options.memory, this.#bytes);
   }
 
   /** Handles what a socket holds. True if there may be more. */
   batch(fd: number): boolean {
-    const reader = this.#options.reader;
     let more = true;
     this.#roamed = -1;
-    for (let i = 0; i < batchesPerTurn; i++) {
-      this.calls++;
-      const outcome = reader.read(fd);
-      if (outcome === 0) {
-        more = false;
-        break;
+    for (let i = 0; i < batchesPerTurn && more; i++) {
+      const outcome = this.#read(this.#reader, fd);
+      if (outcome === 0) more = false;
+      else if (outcome > 0) {
+        this.#located = -1;
+        this.#datagrams(this.#reader, 0);
       }
-      this.#located = -1;
-      if (outcome < 0) this.#drop("message-truncated");
-      else this.#datagrams();
     }
-    this.#write();
-    if (this.#posted) {
-      this.#posted = false;
-      this.#memory.wakeMain();
-    }
+    this.#settle();
     return more;
   }
 
-  #datagrams(): void {
-    const reader = this.#options.reader;
-    const end = reader.data + reader.length;
-    if (reader.length === 0) {
-      this.#drop("message-too-short");
-      return;
+  /** The leader: receives what a socket holds, as far as there is room. True if there may be more. Then `finish`. */
+  take(fd: number): boolean {
+    const { readers } = this.#options;
+    for (let i = 0; i < batchesPerTurn && this.#taken < readers.length && this.#takenBytes < bytesPerTake; i++) {
+      const reader = readers[this.#taken];
+      const outcome = this.#read(reader, fd);
+      if (outcome === 0) return false;
+      if (outcome < 0) continue;
+      this.#takenBytes += reader.length;
+      this.#taken++;
     }
+    return true;
+  }
+
+  /** Whether `take` has received nothing. */
+  get isEmpty(): boolean {
+    return this.#taken === 0;
+  }
+
+  /** Opens what was taken, and in its turn does all the rest. */
+  finish(): void {
+    const { readers, turns, opened } = this.#options;
+    this.#noted = 0;
+    this.#text = opened;
+    for (let i = 0; i < this.#taken; i++) this.#datagrams(readers[i], i);
+    if (turns?.take() !== false) {
+      this.#roamed = -1;
+      let read = -1;
+      for (let note = 0; note < this.#noted * Note.size; note += Note.size) {
+        const notes = this.#notes;
+        if (notes[note + Note.read] !== read) {
+          read = notes[note + Note.read];
+          this.#reader = readers[read];
+          this.#located = -1;
+        }
+        const text = notes[note + Note.text];
+        const length = notes[note + Note.length];
+        const keypair = notes[note + Note.keypair];
+        this.#counter[0] = this.#counters[note / Note.size];
+        const reason = keypair === noKeypair ? this.#handshake(text, length) : this.#accept(length, keypair, text);
+        if (reason !== undefined) this.#drop(reason);
+      }
+      this.#settle();
+    }
+    this.#taken = 0;
+    this.#takenBytes = 0;
+  }
+
+  /** Step 1: 1 with the reader filled, 0 if there is nothing, -1 if what came was of no use. */
+  #read(reader: DatagramReader, fd: number): number {
+    this.calls++;
+    const outcome = reader.read(fd);
+    if (outcome < 0) this.#drop("message-truncated");
+    if (outcome <= 0 || reader.length > 0) return outcome;
+    this.#drop("message-too-short");
+    return -1;
+  }
+
+  /** Writes what is coalesced, and tells main what there is to tell. */
+  #settle(): void {
+    this.#write();
+    if (!this.#posted) return;
+    this.#posted = false;
+    this.#memory.wakeMain();
+  }
+
+  /** What came with one read; `read` says with which. */
+  #datagrams(reader: DatagramReader, read: number): void {
+    const end = reader.data + reader.length;
+    const isAlone = this.#options.turns === undefined;
     for (let at = reader.data; at < end; at += reader.datagramLength) {
       const length = Math.min(reader.datagramLength, end - at);
-      const reason = this.#message(at, length);
+      const reason = isAlone ? this.#message(at, length) : this.#note(at, length, read);
       if (reason !== undefined) this.#drop(reason);
     }
   }
 
+  /** Steps 2 to 8 for a message. */
   #message(at: number, length: number): DropReason | undefined {
+    const { opened } = this.#options;
+    const reason = this.#sort(at, length);
+    if (reason !== undefined) return reason;
+    if (!this.#isData) return this.#handshake(at, length);
+    return this.#open(at, length, opened) ?? this.#accept(length, this.#keypair, opened);
+  }
+
+  /** Steps 2 to 4 for a message; the rest is for its turn. */
+  #note(at: number, length: number, read: number): DropReason | undefined {
+    const notes = this.#notes;
+    const note = this.#noted * Note.size;
+    if (note === notes.length) return "message-truncated"; // more than the kernel may have joined
+    let reason = this.#sort(at, length);
+    if (reason !== undefined) return reason;
+    const text = this.#text + aeadLead;
+    this.#keypair = noKeypair;
+    if (this.#isData) reason = this.#open(at, length, text);
+    else this.#bytes.copyWithin(text, at, at + length); // opening the next one would overwrite its end
+    if (reason !== undefined) return reason;
+    this.#text = (text + length + aeadTail + 15) & -16;
+    notes[note + Note.length] = length;
+    notes[note + Note.read] = read;
+    notes[note + Note.keypair] = this.#keypair;
+    notes[note + Note.text] = text;
+    this.#counters[this.#noted++] = this.#counter[0];
+    return undefined;
+  }
+
+  /** Step 2: whether it is data, or a handshake message. */
+  #sort(at: number, length: number): DropReason | undefined {
     if (length < 4) return "message-too-short";
     const bytes = this.#bytes;
     // The type is one byte and three reserved zeros (whitepaper §5.4). Read bytewise: a datagram of odd length leaves
     // the one behind it unaligned.
     const type = (bytes[at + 1] | bytes[at + 2] | bytes[at + 3]) === 0 ? bytes[at] : 0;
-    if (type === dataType) return length < smallestData ? "message-wrong-length" : this.#data(at, length);
+    this.#isData = type === dataType;
+    if (this.#isData) return length < smallestData ? "message-wrong-length" : undefined;
     const wanted = type === 1 ? Initiation.size : type === 2 ? Response.size : type === 3 ? CookieReply.size : 0;
     if (wanted === 0) return "message-unknown-type";
-    return length === wanted ? this.#handshake(at, length) : "message-wrong-length";
+    return length === wanted ? undefined : "message-wrong-length";
   }
 
   /** Step 2: main answers handshakes. */
   #handshake(at: number, length: number): DropReason | undefined {
-    const reader = this.#options.reader;
+    const reader = this.#reader;
     // A cookie reply has none.
     if (length !== CookieReply.size && !this.#mac1.admits(at, length)) return "mac1-invalid";
     const ring = this.#memory.handshakes;
@@ -167,10 +280,10 @@ export class Inbound {
     return undefined;
   }
 
-  /** Steps 3 to 8 for a data message. */
-  #data(at: number, length: number): DropReason | undefined {
-    const { aead, opened, clock } = this.#options;
-    const { floats, words } = this.#memory;
+  /** Steps 3 and 4: opens a data message to `text`, where there is room for it; `#keypair` is then the record. */
+  #open(at: number, length: number, text: number): DropReason | undefined {
+    const { aead, clock } = this.#options;
+    const { floats } = this.#memory;
     const keypair = this.#memory.findKeypair(this.#word(at + 4));
     if (keypair < 0) return "index-unknown";
     if (clock[0] >= floats[(keypair + KeypairRecord.rejectAt) >> 3]) return "keypair-expired";
@@ -178,17 +291,26 @@ export class Inbound {
     const high = this.#word(at + 12);
     const counter = (high >>> 0) * 0x1_0000_0000 + (low >>> 0);
     if (counter >= RejectAfterMessages) return "counter-too-large";
-    const padded = length - smallestData;
+    this.#counter[0] = counter; // opening overwrites the header
     const key = keypair + KeypairRecord.receiveKey;
-    if (!aead.open(key, low, high, at + headerLength, opened, padded)) return "message-undecryptable";
-    if (!acceptCounter(words, (keypair + KeypairRecord.replayWindow) >> 2, counter)) return "message-replayed";
+    if (!aead.open(key, low, high, at + headerLength, text, length - smallestData)) return "message-undecryptable";
+    this.#keypair = keypair;
+    return undefined;
+  }
+
+  /** Steps 5 to 8 for a data message that was opened to `text`, numbered `#counter`. */
+  #accept(length: number, keypair: number, text: number): DropReason | undefined {
+    const { words } = this.#memory;
+    const window = (keypair + KeypairRecord.replayWindow) >> 2;
+    if (!acceptCounter(words, window, this.#counter[0])) return "message-replayed";
     const id = words[(keypair + KeypairRecord.peer) >> 2];
-    this.#note(id, keypair, length, padded > 0);
-    return padded === 0 ? undefined : this.#deliver(id, padded);
+    const padded = length - smallestData;
+    this.#touch(id, keypair, length, padded > 0);
+    return padded === 0 ? undefined : this.#deliver(id, padded, text);
   }
 
   /** Step 6: what an authenticated message tells. */
-  #note(id: number, keypair: number, length: number, isData: boolean): void {
+  #touch(id: number, keypair: number, length: number, isData: boolean): void {
     const { floats, words, inboundToMain: ring } = this.#memory;
     const peer = this.#memory.peer(id);
     const now = this.#options.clock[0];
@@ -205,7 +327,7 @@ export class Inbound {
       this.#posted = true;
     }
     if (peer !== this.#located) {
-      if (!this.#isFrom(peer)) this.#roam(id, peer);
+      if (!isEndpoint(this.#memory.words, peer, this.#words, this.#reader.sender >> 2)) this.#roam(id, peer);
       this.#located = peer;
     }
     if (now < floats[(keypair + KeypairRecord.rekeyReceivingAt) >> 3]) return;
@@ -215,23 +337,9 @@ export class Inbound {
     this.#posted = true;
   }
 
-  /** Whether the datagram came from the endpoint that the peer is known by, to the same address of ours. Flow labels do not count. */
-  #isFrom(peer: number): boolean {
-    const words = this.#memory.words;
-    const known = (peer + PeerRecord.endpointLength) >> 2;
-    const sender = this.#options.reader.sender >> 2;
-    const isIpv6 = (this.#words[sender + 1] & 0xffff) === AF_INET6;
-    if (words[known + 1] !== this.#words[sender + 1]) return false;
-    if (!isIpv6 && words[known + 2] !== this.#words[sender + 2]) return false;
-    for (let i = 3; isIpv6 && i < 8; i++) if (words[known + i] !== this.#words[sender + i]) return false;
-    const end = isIpv6 ? 13 : 10;
-    for (let i = 8; i < end; i++) if (words[known + i] !== this.#words[sender + i]) return false;
-    return true;
-  }
-
   /** Moves the endpoint, since the answer may be faster than main, and tells main. */
   #roam(id: number, peer: number): void {
-    const reader = this.#options.reader;
+    const reader = this.#reader;
     const hold = Atomics.load(this.#memory.words, (peer + PeerRecord.hold) >> 2);
     if (hold === holdsAll || (hold !== 0 && isLoopback(this.#words, reader.sender >> 2))) return;
     writeEndpoint(this.#memory.words, peer, this.#words, reader.sender >> 2);
@@ -246,8 +354,9 @@ export class Inbound {
   }
 
   /** Steps 7 and 8 for the opened packet. */
-  #deliver(id: number, padded: number): DropReason | undefined {
-    const { allowedIps, coalescer, opened, reader } = this.#options;
+  #deliver(id: number, padded: number, opened: number): DropReason | undefined {
+    const { allowedIps, coalescer } = this.#options;
+    const { ecn } = this.#reader;
     const length = innerPacketLength(this.#bytes, opened, padded);
     if (length < 0) return "packet-malformed";
     const isIpv4 = this.#bytes[opened] >> 4 === 4;
@@ -255,7 +364,7 @@ export class Inbound {
       ? allowedIps.lookup(this.#bytes, opened + 12, 4)
       : allowedIps.lookup(this.#bytes, opened + 8, 6);
     if (owner !== id) return "packet-wrong-source";
-    if (reader.ecn !== 0 && !mergeEcn(this.#bytes, opened, reader.ecn)) return "packet-not-ecn-capable";
+    if (ecn !== 0 && !mergeEcn(this.#bytes, opened, ecn)) return "packet-not-ecn-capable";
     const { words } = this.#memory;
     if (words[Control.clampMss] === 1) clampMss(this.#bytes, opened, length, words[Control.mtu]);
     this.received++;

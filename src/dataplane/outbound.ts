@@ -4,10 +4,13 @@
  *     1. read       one packet or super-packet, behind its virtio header
  *     2. check      every field of that header and the packet's own against the length read
  *     3. route      the destination's allowed-IPs entry names the peer
- *     4. segment    into packets of the MTU's size, as many as there are slots
- *     5. number     the next nonce of the peer's keypair; this thread is the only one to take any
+ *     4. number     the next nonces of the peer's keypair, one for each packet that it makes
+ *     5. segment    into packets of the MTU's size, as many as there are slots
  *     6. seal       in place
  *     7. transmit   up to 64 messages to one endpoint with one call
+ *
+ * A worker alone does all of it for one read after the other (`batch`). Where there are several (turns.ts), the leader does
+ * steps 1 to 4 for a few reads (`take`), and the rest beside the others (`finish`), up to step 7, which waits for its turn.
  *
  * A packet for a peer without a usable keypair goes to main, which stages it and sees to a handshake; main sends it
  * back here to be sealed, as it does with keepalives.
@@ -24,13 +27,12 @@ import { clampMss } from "../packet/mss-clamp.ts";
 import type { Segmenter } from "../packet/segmentation.ts";
 import { VirtioHeader } from "../packet/virtio-header.ts";
 import type { AllowedIps } from "../wireguard/allowed-ips.ts";
-import { PaddingMultiple, RejectAfterMessages, RekeyAfterMessages } from "../wireguard/constants.ts";
-import type { DatagramBatch } from "./datagram-batch.ts";
+import { PaddingMultiple, RejectAfterMessages } from "../wireguard/constants.ts";
+import { type DatagramBatch, messageOverhead } from "./datagram-batch.ts";
 import type { PacketAead } from "./packet-aead.ts";
-import { Control, KeypairRecord, PeerRecord, type SharedMemory } from "./shared-memory.ts";
+import { FromOutbound, SendingSessions } from "./sending-sessions.ts";
+import { Control, KeypairRecord, type SharedMemory } from "./shared-memory.ts";
 
-/** Kinds of records from this worker to main. `first` is the peer's id, `second` its generation. */
-export const FromOutbound = { stage: 1, freshen: 2 } as const;
 /** Records from main to this worker: likewise, and the payload is a packet; empty, it is a keepalive. */
 export const ToOutbound = { seal: 1 } as const;
 
@@ -39,8 +41,14 @@ export const readLength: number = VirtioHeader.size + 40 + 65_535;
 
 /** How many reads make a batch before commands and the epoch are looked at again. */
 const readsPerBatch = 32;
-/** A worker asks main for a new handshake at most this often for one keypair. */
-const askAgainAfterMs = 1000;
+/** Where there are several workers: how many reads one of them takes, and how many packets are enough for it. */
+const readsPerTake = 64;
+const packetsPerTake = 40;
+/** Bytes that a worker reads into, and that one of several does: a few packets, the last of which may be the largest. */
+export const readRoom: number = readLength + 16;
+export const takeRoom: number = 2 * readRoom;
+/** What is noted of a read: where it lies, its length, the peer's record and the keypair's. */
+const Note = { size: 4, at: 0, length: 1, peer: 2, keypair: 3 } as const;
 
 export interface OutboundOptions {
   readonly memory: SharedMemory;
@@ -53,8 +61,10 @@ export interface OutboundOptions {
   readonly tun: number;
   /** Bytes of virtio header that the device leaves out: 0, or all where it has none. Then zeros stand in their place. */
   readonly headerless: number;
-  /** Offset of `readLength` bytes, whose packet (10 bytes on) is 16-byte aligned. */
+  /** Offset of `readRoom` bytes, or `takeRoom` for `take`, whose packet (10 bytes on) is 16-byte aligned. */
   readonly buffer: number;
+  /** Which of the direction's workers this is; 0 unless said otherwise. */
+  readonly number?: number;
   /** The time of this batch, in element 0: ms of CLOCK_BOOTTIME. An array, since a number passed along is allocated. */
   readonly clock: Float64Array;
 }
@@ -69,6 +79,15 @@ export class Outbound {
   readonly #words: Int32Array;
   readonly #bytes: Uint8Array;
   readonly #drops: number;
+  readonly #sessions: SendingSessions;
+  /** The nonce of the next message to be sealed, in element 0. */
+  readonly #nonce = new Float64Array(1);
+  /** What `take` has noted: words as `Note` says, and the first nonce of each. */
+  readonly #notes = new Int32Array(readsPerTake * Note.size);
+  readonly #nonces = new Float64Array(readsPerTake);
+  #noted = 0;
+  /** Where the packet that is being handled was read to. */
+  #at = 0;
   #posted = false;
 
   constructor(options: OutboundOptions) {
@@ -76,70 +95,166 @@ export class Outbound {
     this.#memory = options.memory;
     this.#words = new Int32Array(options.arena.buffer);
     this.#bytes = new Uint8Array(options.arena.buffer);
-    this.#drops = options.memory.dropRow("outbound");
+    this.#sessions = new SendingSessions(options.memory, options.clock);
+    this.#drops = options.memory.dropRow("outbound", options.number);
   }
 
   /** Handles what is there: main's requests, then packets of the device. True if there may be more. */
   batch(): boolean {
     this.#requests();
-    const { arena, tun, headerless, buffer, batch } = this.#options;
+    const { buffer } = this.#options;
     let more = true;
-    for (let i = 0; i < readsPerBatch; i++) {
-      this.calls++;
-      const length = libc.read(tun, arena.base + buffer + headerless, readLength - headerless);
-      if (length >= 0) this.#packet(length + headerless);
-      else {
-        const error = errno();
-        if (error === Errno.EINTR) continue;
-        if (error === Errno.EINVAL) {
-          this.#drop("offload-malformed", 1); // a packet of a kind that the virtio header has no name for
-          continue;
-        }
+    for (let i = 0; i < readsPerBatch && more; i++) {
+      const length = this.#read(buffer);
+      if (length < 0) more = false;
+      else if (length > 0) this.#packet(buffer, length);
+    }
+    this.#settle();
+    return more;
+  }
+
+  /**
+   * The leader: seals main's requests, and takes a few reads off the device, numbered. True if there may be more; then,
+   * or if `isEmpty` is false, `finish` is to follow.
+   */
+  take(): boolean {
+    this.#requests();
+    const { buffer } = this.#options;
+    let at = buffer;
+    let packets = 0;
+    this.#noted = 0;
+    let more = true;
+    const end = buffer + takeRoom - readRoom;
+    for (let i = 0; i < readsPerTake && packets < packetsPerTake && at < end; i++) {
+      const length = this.#read(at);
+      if (length < 0) {
         more = false;
-        if (error !== Errno.EAGAIN) this.deviceGone = error;
         break;
       }
+      if (length === 0) continue;
+      const count = this.#note(at, length);
+      packets += count;
+      if (count > 0) at = ((at + length + 15) & -16) + 16 - VirtioHeader.size; // `buffer` is 6 past a multiple of 16
     }
+    if (this.#posted) this.#post();
+    return more;
+  }
+
+  /** Whether `take` has found nothing to be sent. */
+  get isEmpty(): boolean {
+    return this.#noted === 0 && this.#options.batch.isEmpty;
+  }
+
+  /** Seals and sends what was taken. */
+  finish(): void {
+    const { segmenter } = this.#options;
+    const notes = this.#notes;
+    for (let i = 0; i < this.#noted; i++) {
+      const note = i * Note.size;
+      this.#at = notes[note + Note.at];
+      segmenter.begin(this.#at, notes[note + Note.length]); // it was right before
+      this.#nonce[0] = this.#nonces[i];
+      this.#sealSegments(notes[note + Note.peer], notes[note + Note.keypair]);
+    }
+    this.#noted = 0;
+    this.#settle();
+  }
+
+  /** Step 1: the bytes read to `at`, the virtio header included; 0 if it was of no use, -1 if there is nothing. */
+  #read(at: number): number {
+    const { arena, tun, headerless } = this.#options;
+    this.calls++;
+    const length = libc.read(tun, arena.base + at + headerless, readLength - headerless);
+    if (length >= 0) return length + headerless;
+    const error = errno();
+    if (error === Errno.EINTR) return 0;
+    if (error === Errno.EINVAL) {
+      this.#drop("offload-malformed", 1); // a packet of a kind that the virtio header has no name for
+      return 0;
+    }
+    if (error !== Errno.EAGAIN) this.deviceGone = error;
+    return -1;
+  }
+
+  /** Sends what is sealed, and tells main what there is to tell. */
+  #settle(): void {
+    const { batch } = this.#options;
     batch.flush();
     if (batch.refused > 0) {
       this.#drop("send-failed", batch.refused);
       batch.refused = 0;
     }
-    if (this.#posted) {
-      this.#posted = false;
-      this.#memory.wakeMain();
-    }
-    return more;
+    if (this.#posted) this.#post();
+  }
+
+  #post(): void {
+    this.#posted = false;
+    this.#memory.wakeMain();
   }
 
   /** Steps 2 to 6 for what was read. */
-  #packet(length: number): void {
-    const { segmenter, allowedIps, buffer } = this.#options;
-    const reason = segmenter.begin(buffer, length);
-    if (reason !== undefined) {
-      this.#drop(reason, 1);
-      return;
-    }
-    const packet = buffer + VirtioHeader.size;
-    const isIpv4 = this.#bytes[packet] >> 4 === 4;
-    const id = isIpv4 ? allowedIps.lookup(this.#bytes, packet + 16, 4) : allowedIps.lookup(this.#bytes, packet + 24, 6);
-    if (id < 0) {
-      this.#drop("packet-no-peer", segmenter.count);
-      return;
-    }
+  #packet(at: number, length: number): void {
+    const id = this.#route(at, length);
+    if (id < 0) return;
     const peer = this.#memory.peer(id);
-    const keypair = this.#sendingKeypair(peer);
-    if (keypair < 0) {
-      this.#stage(id);
-      return;
+    const keypair = this.#sessions.keypair(peer);
+    if (keypair < 0) this.#stage(id);
+    else {
+      this.#number(id, peer, keypair);
+      this.#sealSegments(peer, keypair);
     }
-    this.#sealSegments(id, peer, keypair);
   }
 
-  #sealSegments(id: number, peer: number, keypair: number): void {
-    const { segmenter, batch, buffer } = this.#options;
+  /** Steps 2 to 4 for what was read; the rest is for `finish`. How many packets it makes, 0 where nothing is to follow. */
+  #note(at: number, length: number): number {
+    const id = this.#route(at, length);
+    if (id < 0) return 0;
+    const peer = this.#memory.peer(id);
+    const keypair = this.#sessions.keypair(peer);
+    if (keypair < 0) {
+      this.#stage(id);
+      return 0;
+    }
+    this.#number(id, peer, keypair);
+    const note = this.#noted * Note.size;
+    this.#notes[note + Note.at] = at;
+    this.#notes[note + Note.length] = length;
+    this.#notes[note + Note.peer] = peer;
+    this.#notes[note + Note.keypair] = keypair;
+    this.#nonces[this.#noted++] = this.#nonce[0];
+    return this.#options.segmenter.count;
+  }
+
+  /** Steps 2 and 3: begins the packet at `at`. The peer's id, or -1 if there is none or the packet is malformed. */
+  #route(at: number, length: number): number {
+    const { segmenter, allowedIps } = this.#options;
+    this.#at = at;
+    const reason = segmenter.begin(at, length);
+    if (reason !== undefined) {
+      this.#drop(reason, 1);
+      return -1;
+    }
+    const packet = at + VirtioHeader.size;
+    const isIpv4 = this.#bytes[packet] >> 4 === 4;
+    const id = isIpv4 ? allowedIps.lookup(this.#bytes, packet + 16, 4) : allowedIps.lookup(this.#bytes, packet + 24, 6);
+    if (id < 0) this.#drop("packet-no-peer", segmenter.count);
+    return id;
+  }
+
+  /** Step 4 for the packet that was begun: exactly as many nonces as it makes messages, and what goes with sending. */
+  #number(id: number, peer: number, keypair: number): void {
+    const { segmenter } = this.#options;
+    const { count, packetLength, lastLength } = segmenter;
+    this.#nonce[0] = this.#sessions.takeNonces(keypair, count);
+    const bytes = (count - 1) * this.#padded(packetLength) + this.#padded(lastLength) + count * messageOverhead;
+    this.#sessions.noteData(peer, bytes);
+    if (this.#sessions.freshen(id, keypair)) this.#posted = true;
+  }
+
+  #sealSegments(peer: number, keypair: number): void {
+    const { segmenter, batch } = this.#options;
     const full = this.#padded(segmenter.packetLength);
-    const ecn = readEcn(this.#bytes, buffer + VirtioHeader.size);
+    const ecn = readEcn(this.#bytes, this.#at + VirtioHeader.size);
     while (segmenter.remaining > 0) {
       const room = batch.open(peer, full, ecn);
       if (room === 0) {
@@ -150,11 +265,9 @@ export class Outbound {
       if (segmenter.count === 1) this.#clamp(segmenter.lastLength); // no SYN comes in a super-packet
       for (let i = 0; i < count; i++) {
         const wasLast = segmenter.remaining === 0 && i === count - 1;
-        this.#seal(peer, keypair, wasLast ? this.#padded(segmenter.lastLength) : full);
+        this.#seal(keypair, wasLast ? this.#padded(segmenter.lastLength) : full);
       }
     }
-    this.#stampData(peer);
-    this.#freshen(id, keypair);
   }
 
   /** Lowers the MSS that a SYN at the batch's `text` announces. */
@@ -163,17 +276,15 @@ export class Outbound {
     if (words[Control.clampMss] === 1) clampMss(this.#bytes, this.#options.batch.text, length, words[Control.mtu]);
   }
 
-  /** Numbers, seals and heads the message whose padded text lies at the batch's `text`. */
-  #seal(peer: number, keypair: number, padded: number): void {
+  /** Seals and heads the message whose padded text lies at the batch's `text`, with the next of the nonces taken. */
+  #seal(keypair: number, padded: number): void {
     const { aead, batch } = this.#options;
-    const floats = this.#memory.floats;
-    const counterAt = (keypair + KeypairRecord.sendCounter) >> 3;
-    const counter = floats[counterAt];
+    const counter = this.#nonce[0];
     if (counter >= RejectAfterMessages) {
       this.#drop("keypair-expired", 1);
       return;
     }
-    floats[counterAt] = counter + 1;
+    this.#nonce[0] = counter + 1;
     const low = counter | 0;
     const high = (counter / 0x1_0000_0000) | 0;
     const text = batch.text;
@@ -184,7 +295,6 @@ export class Outbound {
     this.#words[header + 2] = low;
     this.#words[header + 3] = high;
     batch.add(padded);
-    floats[(peer + PeerRecord.sentBytes) >> 3] += padded + 32;
   }
 
   /** Bytes of a packet as it travels: a multiple of 16, but never more than the MTU for that (packet-path.md, 2). */
@@ -192,43 +302,6 @@ export class Outbound {
     const rounded = (length + PaddingMultiple - 1) & -PaddingMultiple;
     const mtu = this.#memory.words[Control.mtu];
     return rounded <= mtu ? rounded : Math.max(length, mtu);
-  }
-
-  /** The record of the keypair to seal with for a peer, or -1 if there is none or its time is over. */
-  #sendingKeypair(peer: number): number {
-    const slot = Atomics.load(this.#memory.words, (peer + PeerRecord.sendingKeypair) >> 2);
-    if (slot === 0) return -1;
-    const keypair = this.#memory.keypair(slot - 1);
-    // One that main has let go of since, or that the inbound worker is about to take back.
-    if (Atomics.load(this.#memory.words, (keypair + KeypairRecord.live) >> 2) !== 1) return -1;
-    const floats = this.#memory.floats;
-    if (this.#options.clock[0] >= floats[(keypair + KeypairRecord.rejectAt) >> 3]) return -1;
-    return floats[(keypair + KeypairRecord.sendCounter) >> 3] >= RejectAfterMessages ? -1 : keypair;
-  }
-
-  #stampData(peer: number): void {
-    const floats = this.#memory.floats;
-    const now = this.#options.clock[0];
-    floats[(peer + PeerRecord.sentAt) >> 3] = now;
-    floats[(peer + PeerRecord.unacknowledgedSince) >> 3] = 0;
-    if (floats[(peer + PeerRecord.unansweredSince) >> 3] === 0) {
-      floats[(peer + PeerRecord.unansweredSince) >> 3] = now;
-    }
-  }
-
-  /** Asks main for a new handshake when the keypair has grown old (whitepaper §6.2). */
-  #freshen(id: number, keypair: number): void {
-    const floats = this.#memory.floats;
-    const now = this.#options.clock[0];
-    const isOld =
-      now >= floats[(keypair + KeypairRecord.rekeySendingAt) >> 3] ||
-      floats[(keypair + KeypairRecord.sendCounter) >> 3] >= RekeyAfterMessages;
-    if (!isOld || now - floats[(keypair + KeypairRecord.outboundAskedAt) >> 3] < askAgainAfterMs) return;
-    const ring = this.#memory.outboundToMain;
-    if (ring.reserve(0) < 0) return; // asked again with the next packet
-    ring.commit(FromOutbound.freshen, id, this.#memory.generation(id));
-    floats[(keypair + KeypairRecord.outboundAskedAt) >> 3] = now;
-    this.#posted = true;
   }
 
   /** Hands packets to main, which keeps the newest of each peer until there is a session. */
@@ -258,7 +331,7 @@ export class Outbound {
     while (ring.next()) {
       const id = ring.first;
       const peer = this.#memory.peer(id);
-      const keypair = this.#sendingKeypair(peer);
+      const keypair = this.#sessions.keypair(peer);
       const padded = this.#padded(ring.length);
       const ecn = ring.length === 0 ? Ecn.notCapable : readEcn(this.#memory.bytes, ring.payload);
       if (ring.second !== this.#memory.generation(id)) this.#drop("peer-removed", 1);
@@ -269,9 +342,10 @@ export class Outbound {
         this.#bytes.set(this.#memory.bytes.subarray(ring.payload, ring.payload + ring.length), text);
         kernels.zero(text + ring.length, padded - ring.length);
         if (ring.length > 0) this.#clamp(ring.length);
-        this.#seal(peer, keypair, padded);
-        if (ring.length > 0) this.#stampData(peer);
-        else this.#stampKeepalive(peer);
+        this.#nonce[0] = this.#sessions.takeNonces(keypair, 1);
+        this.#seal(keypair, padded);
+        if (ring.length > 0) this.#sessions.noteData(peer, padded + messageOverhead);
+        else this.#sessions.noteKeepalive(peer, messageOverhead);
       }
       ring.release();
     }
@@ -283,16 +357,7 @@ export class Outbound {
    */
   #refuse(id: number): void {
     this.#drop("keypair-expired", 1);
-    const ring = this.#memory.outboundToMain;
-    if (ring.reserve(0) < 0) return;
-    ring.commit(FromOutbound.freshen, id, this.#memory.generation(id));
-    this.#posted = true;
-  }
-
-  #stampKeepalive(peer: number): void {
-    const floats = this.#memory.floats;
-    floats[(peer + PeerRecord.sentAt) >> 3] = this.#options.clock[0];
-    floats[(peer + PeerRecord.unacknowledgedSince) >> 3] = 0;
+    if (this.#sessions.ask(id)) this.#posted = true;
   }
 
   #drop(reason: DropReason, count: number): void {

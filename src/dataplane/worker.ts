@@ -22,16 +22,20 @@ import { AllowedIps } from "../wireguard/allowed-ips.ts";
 import { selectAead } from "./aead-selection.ts";
 import { batchScratch, DatagramBatch } from "./datagram-batch.ts";
 import { DatagramReader, readerBuffer, readerScratch } from "./datagram-reader.ts";
-import { Inbound } from "./inbound.ts";
-import { Outbound, readLength } from "./outbound.ts";
+import { Inbound, readsPerTake, takeRoom } from "./inbound.ts";
+import { Outbound, takeRoom as outboundTakeRoom, readLength, readRoom } from "./outbound.ts";
 import { type AeadName, aeadLead, aeadScratch, aeadTail, type PacketAead } from "./packet-aead.ts";
 import { Reader } from "./quiescence.ts";
-import { Control, SharedMemory, type SharedMemoryLayout, Statistics } from "./shared-memory.ts";
+import { Control, type Direction, SharedMemory, type SharedMemoryLayout, Statistics } from "./shared-memory.ts";
 import { SingleWriter, singleWriterRoom } from "./single-writer.ts";
+import { Turns } from "./turns.ts";
 
 /** What main gives a worker at its start. */
 export interface WorkerSettings {
-  readonly role: "outbound" | "inbound";
+  readonly role: Direction;
+  /** Which of the direction's workers it is, from 0, and how many there are. */
+  readonly number: number;
+  readonly workers: number;
   readonly buffer: ArrayBuffer | SharedArrayBuffer;
   readonly base: number;
   readonly layout: SharedMemoryLayout;
@@ -66,18 +70,22 @@ const heapReadingEveryMs = 10_000;
 /** Memory for sealed messages: as many slots of the MTU's size as fit, and one of the largest packet in any case. */
 const slotsSize = 320 * 1024;
 const arenaSize = 640 * 1024;
+/** Where there are several workers, each has room for more than one read. */
+const sharingArenaSize = 1280 * 1024;
 const largestPacket = readLength - VirtioHeader.size;
 
 /** Everything that both loops need. */
 class Worker {
   readonly settings: WorkerSettings;
   readonly memory: SharedMemory;
-  readonly arena: Arena = new Arena({ size: arenaSize });
+  readonly arena: Arena;
   readonly kernels: Kernels;
   readonly aead: PacketAead;
   readonly failedAeads: readonly AeadName[];
   readonly allowedIps: AllowedIps;
   readonly reader: Reader;
+  /** Only where there are several workers. */
+  readonly turns: Turns | undefined;
   readonly clock: Float64Array = new Float64Array(1);
   readonly #bootClock: BootClock;
   #end = 64; // offset 0 stays free: it is no place
@@ -85,10 +93,12 @@ class Worker {
 
   constructor(settings: WorkerSettings) {
     this.settings = settings;
+    this.arena = new Arena({ size: settings.workers > 1 ? sharingArenaSize : arenaSize });
     this.memory = new SharedMemory(settings.buffer, settings.base, settings.layout);
     this.kernels = instantiateKernels(settings.kernels, this.arena.memory);
     this.allowedIps = new AllowedIps(this.memory.allowedIps);
-    this.reader = new Reader(this.memory, settings.role);
+    this.reader = new Reader(this.memory, settings.role, settings.number);
+    this.turns = settings.workers > 1 ? new Turns(this.memory, settings.role) : undefined;
     this.#bootClock = new BootClock(this.arena, this.take(64));
     const { arena, kernels, memory } = this;
     const scratch = this.take(aeadScratch);
@@ -122,7 +132,7 @@ class Worker {
   /** Publishes what was done, and now and then what the heap has allocated for it. */
   report(packets: number, calls: number): void {
     const { floats } = this.memory;
-    const row = this.memory.statisticsRow(this.settings.role);
+    const row = this.memory.statisticsRow(this.settings.role, this.settings.number);
     floats[row + Statistics.packets] = packets;
     floats[row + Statistics.systemCalls] = calls;
     if (this.clock[0] - this.#heapReadAt < heapReadingEveryMs) return;
@@ -147,8 +157,8 @@ function withdraw(fault: OffloadFault): void {
 }
 
 function runOutbound(worker: Worker): void {
-  const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
-  const { tun, sockets, wake, segmentation } = settings;
+  const { settings, arena, kernels, memory, clock, aead, allowedIps, turns } = worker;
+  const { tun, sockets, wake, segmentation, number } = settings;
   const poller = new Poller(arena, worker.take(pollerSize(2)), [tun, wake]);
   const requests = new EventDescriptor(wake);
   const spare = arena.base + worker.take(8);
@@ -178,10 +188,11 @@ function runOutbound(worker: Worker): void {
     sockets,
     segmentation,
     withdraw,
+    turns,
     waitWritable,
   });
   // The packet behind the virtio header is 16-byte aligned.
-  const buffer = worker.take(16 + readLength) + 16 - VirtioHeader.size;
+  const buffer = worker.take(turns === undefined ? readRoom : outboundTakeRoom) + 16 - VirtioHeader.size;
   const segmenter = new Segmenter(kernels, { ...settings.offloads, largest: largestPacket });
   const outbound = new Outbound({
     memory,
@@ -195,14 +206,13 @@ function runOutbound(worker: Worker): void {
     headerless: settings.virtioHeader ? 0 : VirtioHeader.size,
     buffer,
     clock,
+    number,
   });
   tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
-  while (!worker.isStopped) {
+  while (turns === undefined ? !worker.isStopped : turns.lead()) {
     worker.reader.enter();
     worker.tick();
-    const more = outbound.batch();
-    worker.report(batch.sent, outbound.calls + batch.calls);
-    worker.reader.park();
+    const more = turns === undefined ? outbound.batch() : outbound.take();
     if (outbound.deviceGone !== 0) {
       throw new SystemError("read", outbound.deviceGone, {
         subject: "from the TUN device",
@@ -210,7 +220,15 @@ function runOutbound(worker: Worker): void {
         remedy: "the device was deleted; bring the tunnel up again",
       });
     }
-    if (more || hasRequests) {
+    const isIdle = turns === undefined ? !more : outbound.isEmpty;
+    if (turns !== undefined && !isIdle) {
+      turns.pass(more);
+      outbound.finish();
+      if (turns.take()) turns.finish();
+    }
+    worker.report(batch.sent, outbound.calls + batch.calls);
+    worker.reader.park();
+    if (!isIdle || more || hasRequests) {
       hasRequests = false;
       continue;
     }
@@ -220,25 +238,24 @@ function runOutbound(worker: Worker): void {
 }
 
 function runInbound(worker: Worker): void {
-  const { settings, arena, kernels, memory, clock, aead, allowedIps } = worker;
-  const { tun, sockets, wake } = settings;
+  const { settings, arena, kernels, memory, clock, aead, allowedIps, turns } = worker;
+  const { tun, sockets, wake, number } = settings;
   const descriptors = [sockets.v4, sockets.v6];
   const poller = new Poller(arena, worker.take(pollerSize(descriptors.length + 1)), [...descriptors, wake]);
   const requests = new EventDescriptor(wake);
   const spare = arena.base + worker.take(8);
-  const reader = new DatagramReader({
-    arena,
-    scratch: worker.take(readerScratch),
-    buffer: worker.take(readerBuffer),
-  });
+  const readers = Array.from(
+    { length: turns === undefined ? 1 : readsPerTake },
+    () => new DatagramReader({ arena, scratch: worker.take(readerScratch), buffer: worker.take(readerBuffer) }),
+  );
   const superPacket = worker.take(Coalescer.headroom + Coalescer.room) + Coalescer.headroom;
   const coalescer = new Coalescer(kernels, superPacket, settings.offloads);
-  const opened = worker.take(aeadLead + largestPacket + aeadTail) + aeadLead;
+  const opened = worker.take(turns === undefined ? aeadLead + largestPacket + aeadTail : takeRoom) + aeadLead;
   const singles = new SingleWriter({ arena, kernels, coalescer, tun, room: worker.take(singleWriterRoom), withdraw });
   const inbound = new Inbound({
     memory,
     arena,
-    reader,
+    readers,
     aead,
     allowedIps,
     coalescer,
@@ -248,16 +265,26 @@ function runInbound(worker: Worker): void {
     superPacket: superPacket - VirtioHeader.size,
     opened,
     clock,
+    number,
+    turns,
   });
   tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
-  while (!worker.isStopped) {
+  while (turns === undefined ? !worker.isStopped : turns.lead()) {
     worker.reader.enter();
     worker.tick();
     let more = false;
-    for (let i = 0; i < descriptors.length; i++) if (inbound.batch(descriptors[i])) more = true;
+    for (let i = 0; i < descriptors.length; i++) {
+      if (turns === undefined ? inbound.batch(descriptors[i]) : inbound.take(descriptors[i])) more = true;
+    }
+    const isIdle = turns === undefined || inbound.isEmpty;
+    if (turns !== undefined && !isIdle) {
+      turns.pass(more);
+      inbound.finish();
+      if (turns.take()) turns.finish();
+    }
     worker.report(inbound.received, inbound.calls);
     worker.reader.park();
-    if (more) continue;
+    if (!isIdle || more) continue;
     poller.wait(-1);
     if (poller.ready(descriptors.length) !== 0 && !worker.isStopped) requests.drainInto(spare);
   }

@@ -40,6 +40,8 @@ export interface ProtocolDriverOptions {
   readonly transport: UdpTransport;
   readonly aead: AeadName | undefined;
   readonly paths: TunnelPaths | undefined;
+  /** See `DataPlaneOptions.workers`. */
+  readonly workers: number | undefined;
   /** A worker has failed: no packet will pass any more. */
   readonly fail: (error: VpnError) => void;
   /** Told in a line of what turned out to be broken, and is done without. */
@@ -63,7 +65,7 @@ export class ProtocolDriver {
   #isLookingSoon = false;
 
   /** Lays out what is shared; no thread runs yet. */
-  constructor({ maximumPeers, mtu, tun, transport, aead, paths, fail, warn, log }: ProtocolDriverOptions) {
+  constructor({ maximumPeers, mtu, tun, transport, aead, workers, paths, fail, warn, log }: ProtocolDriverOptions) {
     this.#transport = transport;
     this.#paths = paths;
     this.#fail = fail;
@@ -86,6 +88,7 @@ export class ProtocolDriver {
       segmentation: transport.offloads.segmentation,
       offloads: superPackets(tun),
       aead,
+      workers,
       requests: this.#requests(),
     });
   }

@@ -75,6 +75,8 @@ export interface TunnelOptions {
   readonly maximumPeers?: number;
   /** Takes one provider of the cipher instead of the fastest that works. */
   readonly aead?: AeadName | undefined;
+  /** Worker threads of each direction, 1 to 4; by the number of processors where left out. */
+  readonly workers?: number | undefined;
   /** Who keeps the ways to peers that have several, or are reached by streams. */
   readonly paths?: TunnelPaths | undefined;
   /**
@@ -83,10 +85,7 @@ export interface TunnelOptions {
    * device goes. Left out, the interface is as it was found: a new one is down.
    */
   readonly setUp?: (link: TunnelLink, port: number) => Disposable | AsyncDisposable | undefined;
-  /**
-   * Told of what goes wrong without ending the tunnel, such as a port that is taken when the link comes up, or an offload
-   * that turns out to be broken.
-   */
+  /** Told of what goes wrong without ending the tunnel: a port taken when the link comes up, an offload that is broken. */
   readonly notice?: (error: VpnError) => void;
   /** Told in a line of whatever happens: handshakes, changes of the configuration and of the link. */
   readonly log?: (line: string) => void;
@@ -167,6 +166,7 @@ export class Tunnel implements AsyncDisposable {
       tun,
       transport,
       aead: options.aead,
+      workers: options.workers,
       paths: options.paths,
       fail: (error) => this.#failure.resolve(error),
       warn: (line) => this.#notice(new VpnError("not-available", line)),

@@ -125,7 +125,7 @@ export class Workbench implements Disposable {
     this.inbound = new Inbound({
       memory,
       arena,
-      reader: new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) }),
+      readers: [new DatagramReader({ arena, scratch: take(readerScratch), buffer: take(readerBuffer) })],
       aead,
       allowedIps,
       coalescer,
