@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import { Cidr } from "../../src/base/address.ts";
 import { PrivateKey } from "../../src/base/keys.ts";
+import { native } from "../../src/crypto/native.ts";
 import { sendDatagram } from "../../src/os/datagram.ts";
 import { Sysctl } from "../../src/os/sysctl.ts";
 import { openUdpSockets } from "../../src/os/udp-socket.ts";
 import { hostSetup } from "../../src/tunnel/host-setup.ts";
 import { Tunnel, type TunnelOptions } from "../../src/tunnel/tunnel.ts";
+import { mac1KeyOf } from "../../src/wireguard/cookies.ts";
 import { Initiation } from "../../src/wireguard/messages.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 import { serveIperf } from "./iperf-server.ts";
@@ -65,11 +67,13 @@ const endings: readonly Ending[] = [
   },
 ];
 
-/** What looks like an initiation until it is opened. */
+/** What looks like an initiation until it is opened: the inbound worker checks mac1 before it looks at the ring. */
 function sendInitiation(pair: TunnelPair): void {
   using sockets = pair.right.namespace.run(() => openUdpSockets({ port: 0 }));
   const message = new Uint8Array(Initiation.size);
   message[0] = Initiation.type;
+  const key = mac1KeyOf(native, publicKeyOf(pair.keys.warren));
+  message.set(native.mac(key, message.subarray(0, Initiation.mac1)), Initiation.mac1);
   assert.equal(sendDatagram(sockets, message, endpointOf("left", 4, pair.warren.port)), 0);
 }
 
