@@ -3,9 +3,11 @@
  * (https://www.wireguard.com/xplatform/), and brought up.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { createConnection } from "node:net";
+import { once } from "node:events";
+import { existsSync, rmSync } from "node:fs";
+import { createConnection, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 import { VpnError } from "../src/base/errors.ts";
 import { PrivateKey, PublicKey } from "../src/base/keys.ts";
 import { native } from "../src/crypto/native.ts";
@@ -14,6 +16,8 @@ import { setUpInterface } from "../src/tunnel/interface-setup.ts";
 import type { Contestant, WireguardProgram } from "./contestant.ts";
 import type { Program } from "./program.ts";
 import { type Host, mtu } from "./two-hosts.ts";
+
+const patienceMs = 20_000;
 
 export class ControlledInterface {
   readonly program: Program;
@@ -28,6 +32,7 @@ export class ControlledInterface {
     signal: AbortSignal,
   ): Promise<ControlledInterface> {
     const name = nameAt(host);
+    rmSync(socketOf(name), { force: true }); // it outlives a program that was killed
     const end = new ControlledInterface(resources.use(start(host, name, signal)), host, name);
     await end.program.until(() => existsSync(socketOf(name)));
     return end;
@@ -55,11 +60,26 @@ export class ControlledInterface {
 
 /** Sends lines to an end's control socket: an empty one ends them. `errno=0` in the answer is success. */
 async function ask(name: string, lines: readonly string[]): Promise<string> {
-  const connection = createConnection(socketOf(name));
+  const connection = await connectTo(socketOf(name));
   connection.end(`${lines.join("\n")}\n\n`);
   const answer = await text(connection);
   if (/^errno=0$/m.test(answer)) return answer;
   throw new VpnError("not-available", `${name} refused ${lines[0]} (${answer.trim()})`);
+}
+
+/** A socket that has a name may not be listened on yet. */
+async function connectTo(path: string): Promise<Socket> {
+  for (const deadline = performance.now() + patienceMs; ; await delay(2)) {
+    const connection = createConnection(path);
+    try {
+      await once(connection, "connect");
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      if (performance.now() > deadline)
+        throw new VpnError("not-available", `nobody listens on ${path}`, { cause: error });
+    }
+  }
 }
 
 /** The socket is named after the interface, and both ends share one /run: so their names differ. */

@@ -9,6 +9,8 @@ import type { NetworkNamespace } from "../src/os/namespace.ts";
 
 /** USER_HZ, which Linux keeps at 100 for programs whatever its own clock does. */
 const ticksPerSecond = 100;
+/** Long enough for a machine that is busy with other things. */
+const patienceMs = 20_000;
 
 export class Program implements AsyncDisposable {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
@@ -72,9 +74,9 @@ export class Program implements AsyncDisposable {
     return text;
   }
 
-  /** Waits until `isReady`, looking again every few milliseconds. Throws if the program ends, or after five seconds. */
+  /** Waits until `isReady`, looking again every few milliseconds. Throws if the program ends, or after twenty seconds. */
   async until(isReady: () => boolean): Promise<void> {
-    const deadline = performance.now() + 5000;
+    const deadline = performance.now() + patienceMs;
     while (!isReady()) {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null || performance.now() > deadline) {
         throw this.#failure();

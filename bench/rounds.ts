@@ -58,7 +58,8 @@ async function runOnce(workload: Workload, contestant: Contestant, options: Roun
   } catch (error) {
     options.signal.throwIfAborted();
     if (limit.aborted) return { kind: "failed", why: `it was not done within ${limitSeconds} seconds` };
-    if (!(error instanceof VpnError)) throw error;
-    return { kind: "failed", why: error.line };
+    if (error instanceof VpnError) return { kind: "failed", why: error.line };
+    if (error instanceof Error && "syscall" in error) return { kind: "failed", why: error.message };
+    throw error;
   }
 }

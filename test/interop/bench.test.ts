@@ -10,7 +10,7 @@ import type { BenchResult } from "../../bench/result.ts";
 import { requireNamespaces, requireProgram } from "../requirements.ts";
 
 const main = fileURLToPath(new URL("../../bench/main.ts", import.meta.url));
-const timeout = 120_000;
+const timeout = 240_000;
 
 const isReady = (t: TestContext) =>
   requireNamespaces(t) &&
