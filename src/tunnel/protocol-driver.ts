@@ -13,14 +13,17 @@ import type { PrivateKey, PublicKey } from "../base/keys.ts";
 import { ArenaPrimitives } from "../dataplane/arena-primitives.ts";
 import { DataPlane, type Requests } from "../dataplane/data-plane.ts";
 import { decodeEndpoint, encodeEndpoint } from "../dataplane/endpoint-record.ts";
+import { HandshakePool } from "../dataplane/handshake-pool.ts";
 import { publishMac1Key } from "../dataplane/mac1-door.ts";
 import type { AeadName } from "../dataplane/packet-aead.ts";
+import { Control } from "../dataplane/shared-memory.ts";
 import { bootTime } from "../os/clock.ts";
 import type { TunDevice } from "../os/tun-device.ts";
 import { kernelsUrl } from "../packet/kernels.ts";
 import type { UdpTransport } from "../transport/udp.ts";
 import { mac1KeyOf } from "../wireguard/cookies.ts";
 import { Device } from "../wireguard/device.ts";
+import { createResponse } from "../wireguard/handshake.ts";
 import { Initiation, messageType } from "../wireguard/messages.ts";
 import type { Output, Peer } from "../wireguard/peer.ts";
 import { OffloadStatus, superPackets } from "./offload-status.ts";
@@ -30,8 +33,12 @@ import type { PeerObservation } from "./persistence-state.ts";
 const lookEveryMs = 1000;
 /** After requests: a look costs time for every live peer, so that strangers must not make us look at each datagram. */
 const lookSoonMs = 50;
+/** What a handshake message takes in the ring, more or less. */
+const messageBytes = 200;
 /** As many bytes of handshake messages waiting mean a flood: 128 initiations, an eighth of wireguard-go's queue. */
-const loadThreshold = 128 * 200;
+const loadThreshold = 128 * messageBytes;
+/** As many waiting are more than one thread should be left alone with. */
+const staffThreshold = 8 * messageBytes;
 
 export interface ProtocolDriverOptions {
   readonly maximumPeers: number;
@@ -60,6 +67,7 @@ export class ProtocolDriver {
   readonly #warn: (line: string) => void;
   readonly #log: ((line: string) => void) | undefined;
   readonly #primitives = new ArenaPrimitives();
+  readonly #pool: HandshakePool;
   #timer: NodeJS.Timeout | undefined;
   #isEnding = false;
   #isLookingSoon = false;
@@ -72,8 +80,10 @@ export class ProtocolDriver {
     this.#warn = warn;
     this.#log = log;
     this.offloads = new OffloadStatus(tun, transport, { say: warn, note: log ?? (() => undefined) });
+    const primitives = this.#primitives;
     this.device = new Device({
-      primitives: this.#primitives,
+      primitives,
+      respond: (peer, opened, input, done) => this.#pool.respond(peer, opened, input, done),
       random: (length) => randomFillSync(new Uint8Array(length)),
       wallClock: () => Date.now(),
       maximumPeers,
@@ -91,6 +101,10 @@ export class ProtocolDriver {
       workers,
       requests: this.#requests(),
     });
+    this.#pool = new HandshakePool({
+      wake: { words: this.plane.memory.words, index: Control.wake },
+      inPlace: (peer, opened, input, done) => done(createResponse(primitives, peer, opened, input)),
+    });
   }
 
   /** Starts the workers; resolves when packets can pass. */
@@ -104,6 +118,7 @@ export class ProtocolDriver {
 
   /** Does what the protocol asks for, after any call to it, and sees to the deadlines that the call may have moved. */
   settle(): void {
+    this.#pool.collect();
     for (const output of this.device.drain()) this.#apply(output);
     this.#lookSoon();
   }
@@ -146,6 +161,13 @@ export class ProtocolDriver {
     clearTimeout(this.#timer);
   }
 
+  /** The last step: ends all threads and erases what they worked in. */
+  async stop(): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+    await this.plane.stop();
+    this.#primitives[Symbol.dispose]();
+  }
+
   /** Sees to whatever is due, and sleeps until the next deadline, or until the stamps are to be looked at again. */
   #look(): void {
     if (this.#isEnding) return;
@@ -174,7 +196,8 @@ export class ProtocolDriver {
     const peerOf = (id: number) => this.device.peerById(id);
     return {
       handshake: (message, from, waiting) => {
-        if (waiting > loadThreshold) this.device.noteLoad(bootTime());
+        if (waiting > staffThreshold) void this.#pool.staff();
+        if (waiting + this.#pool.waiting * messageBytes > loadThreshold) this.device.noteLoad(bootTime());
         const source = this.#endpointOf(from);
         if (source !== undefined) this.#count(this.device.receive(bootTime(), message, source));
         this.settle(); // answers leave at once, and a flood of them does not pile up

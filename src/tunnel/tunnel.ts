@@ -143,7 +143,7 @@ export class Tunnel implements AsyncDisposable {
     const state = watch.state ?? { name: tun.name, up: false, mtu: defaultMtu };
     const tunnel = new Tunnel(options, tun, transport, state);
     resources.use(new SourceWatch(tunnel.#driver, transport));
-    resources.defer(() => tunnel.#driver.plane.stop());
+    resources.defer(() => tunnel.#driver.stop());
     resources.defer(() => tunnel.#forget());
     if (state.up && !transport.isOpen) transport.open();
     tunnel.#follow(state);

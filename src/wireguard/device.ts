@@ -11,7 +11,7 @@ import type { Primitives } from "../crypto/primitives.ts";
 import { idleActivity } from "./activity.ts";
 import { HandshakesPerTurn, type Milliseconds, UnderLoadAfterTime, UrgentHandshakeInterval } from "./constants.ts";
 import { CookieChecker, type Random } from "./cookies.ts";
-import { type Identity, openInitiation } from "./handshake.ts";
+import { createResponse, type Identity, openInitiation, type Respond } from "./handshake.ts";
 import { HandshakeLimiter } from "./handshake-limiter.ts";
 import { CookieReply, Initiation, messageType, Response, readUint32 } from "./messages.ts";
 import { type Output, Peer, type PeerContext } from "./peer.ts";
@@ -22,6 +22,8 @@ export interface DeviceOptions {
   readonly random: Random;
   /** Milliseconds since 1970, UTC. It may be set back; then stamps rise all the same. */
   readonly wallClock: () => Milliseconds;
+  /** Makes responses, perhaps elsewhere and later; at once, unless given. */
+  readonly respond?: Respond;
   /** 65,536 unless given. */
   readonly maximumPeers?: number;
 }
@@ -50,7 +52,7 @@ export class Device {
   /** How many handshakes may begin until `expire` is called again. */
   #turns = HandshakesPerTurn;
 
-  constructor({ primitives, random, wallClock, maximumPeers = 65_536 }: DeviceOptions) {
+  constructor({ primitives, random, wallClock, respond, maximumPeers = 65_536 }: DeviceOptions) {
     this.#primitives = primitives;
     this.#random = random;
     this.#maximumPeers = maximumPeers;
@@ -60,6 +62,7 @@ export class Device {
       primitives,
       random,
       wallClock,
+      respond: respond ?? ((peer, opened, input, done) => done(createResponse(primitives, peer, opened, input))),
       get identity() {
         return identity();
       },

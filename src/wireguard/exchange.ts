@@ -13,10 +13,10 @@ import {
   type Correspondent,
   consumeResponse,
   createInitiation,
-  createResponse,
   type Identity,
   type Initiated,
   type OpenedInitiation,
+  type Respond,
   type SessionKeys,
 } from "./handshake.ts";
 import { Response, readUint32 } from "./messages.ts";
@@ -27,6 +27,7 @@ const secretLength = 32;
 export interface ExchangeContext {
   readonly primitives: Primitives;
   readonly random: Random;
+  readonly respond: Respond;
   readonly wallClock: () => Milliseconds;
   /** Who we are, at the moment. */
   readonly identity: Identity | undefined;
@@ -53,6 +54,11 @@ export interface PendingInitiation {
   abandon(): void;
 }
 
+/** The same as responder, and the message that is to be sent for it. */
+export interface Answer extends Agreement {
+  readonly message: Uint8Array;
+}
+
 export class Exchange {
   readonly #context: ExchangeContext;
   readonly #indices: Indices;
@@ -60,6 +66,8 @@ export class Exchange {
   readonly #cookies: CookieJar;
   readonly #presharedKey: () => PresharedKey;
   #initiated: Initiated | undefined;
+  /** An answer is being made, perhaps in another thread; the index of its session. */
+  #answering: { readonly localIndex: number } | undefined;
   /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
   #staticStatic: Uint8Array | undefined;
   #initiationReceivedAt: Milliseconds = Number.NEGATIVE_INFINITY;
@@ -107,28 +115,40 @@ export class Exchange {
     };
   }
 
-  /** Answers an initiation that claims to be from this peer. */
-  answer(now: Milliseconds, opened: OpenedInitiation): (Agreement & { message: Uint8Array }) | DropReason {
-    const { primitives, random } = this.#context;
+  /**
+   * Answers an initiation that claims to be from this peer. `done` is told the answer, perhaps later, unless it is
+   * withdrawn by then: by a newer initiation, or a `reset`.
+   */
+  answer(now: Milliseconds, opened: OpenedInitiation, done: (answer: Answer) => void): DropReason | undefined {
+    const { respond, random } = this.#context;
     const correspondent = this.#correspondent();
     const stamp = correspondent && authenticateInitiation(opened, correspondent.staticStatic);
     if (correspondent === undefined || stamp === undefined) return "handshake-undecryptable";
     if (this.#greatestStampReceived && !isLater(stamp, this.#greatestStampReceived)) return "handshake-replayed";
     if (now - this.#initiationReceivedAt < HandshakeInitiationInterval) return "handshake-flood";
-    const localIndex = this.#indices.claim();
-    const response = createResponse(primitives, correspondent, opened, {
-      localIndex,
-      ephemeral: random(secretLength),
-    });
-    if (response === undefined) {
-      this.#indices.release(localIndex);
-      return "handshake-undecryptable";
-    }
     this.#greatestStampReceived = stamp;
     this.#initiationReceivedAt = now;
-    this.abandon(); // one handshake at a time, and theirs is further on
-    this.#cookies.addMacs(now, response.message);
-    return { localIndex, keys: response.keys, message: response.message };
+    this.#withdraw();
+    const localIndex = this.#indices.claim();
+    const answering = { localIndex };
+    this.#answering = answering;
+    let reason: DropReason | undefined;
+    respond(correspondent, opened, { localIndex, ephemeral: random(secretLength) }, (created) => {
+      if (this.#answering !== answering) {
+        if (created !== undefined) wipe(created.keys.sendKey, created.keys.receiveKey);
+        return;
+      }
+      if (created === undefined) {
+        this.#withdraw();
+        reason = "handshake-undecryptable";
+        return;
+      }
+      this.#answering = undefined;
+      this.abandon(); // one handshake at a time, and theirs is further on
+      this.#cookies.addMacs(now, created.message);
+      done({ localIndex, keys: created.keys, message: created.message });
+    });
+    return reason;
   }
 
   /** Takes a response that names an index of this peer. One that is not authentic changes nothing. */
@@ -158,9 +178,10 @@ export class Exchange {
     this.#initiated = undefined;
   }
 
-  /** Our own key is about to change. */
+  /** Our own key is about to change, or the interface goes down. */
   reset(): void {
     this.abandon();
+    this.#withdraw();
     if (this.#staticStatic !== undefined) wipe(this.#staticStatic);
     this.#staticStatic = undefined;
   }
@@ -180,6 +201,12 @@ export class Exchange {
     this.#lastStampSent = timestamp;
     this.#cookies.addMacs(now, created.message);
     return created;
+  }
+
+  /** The answer that is being made is not wanted any more. */
+  #withdraw(): void {
+    if (this.#answering !== undefined) this.#indices.release(this.#answering.localIndex);
+    this.#answering = undefined;
   }
 
   #correspondent(): Correspondent | undefined {

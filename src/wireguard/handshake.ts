@@ -104,13 +104,36 @@ export function authenticateInitiation(opened: OpenedInitiation, staticStatic: U
   return opened.state.decryptAndHash(opened.message.subarray(Initiation.encryptedTimestamp, Initiation.mac1));
 }
 
-/** The answer to an authenticated initiation, its macs still zero, and the keys of the session. */
+/** What the responder brings along: an index for messages to it, and a fresh secret of 32 random bytes, which is wiped. */
+export interface ResponseInput {
+  readonly localIndex: number;
+  readonly ephemeral: Uint8Array;
+}
+
+/** A response, its macs still zero, and the keys of the session. */
+export interface CreatedResponse {
+  readonly message: Uint8Array;
+  readonly keys: SessionKeys;
+}
+
+/**
+ * Answers an authenticated initiation, in this thread at once or in another one later: `done` is told the response, or
+ * `undefined` where there is none. What is needed of the arguments is taken before the call returns.
+ */
+export type Respond = (
+  peer: Correspondent,
+  opened: OpenedInitiation,
+  input: ResponseInput,
+  done: (created: CreatedResponse | undefined) => void,
+) => void;
+
+/** The answer to an authenticated initiation. `undefined` where a point of the peer's has low order. */
 export function createResponse(
   primitives: Primitives,
   peer: Correspondent,
   { message: initiation, state }: OpenedInitiation,
-  { localIndex, ephemeral }: { localIndex: number; ephemeral: Uint8Array },
-): { message: Uint8Array; keys: SessionKeys } | undefined {
+  { localIndex, ephemeral }: ResponseInput,
+): CreatedResponse | undefined {
   const message = new Uint8Array(Response.size);
   const remoteIndex = readUint32(initiation, Initiation.sender);
   writeUint32(message, 0, Response.type);

@@ -7,21 +7,16 @@ import type { Endpoint } from "../base/address.ts";
 import type { DropReason } from "../base/errors.ts";
 import { PresharedKey, type PublicKey } from "../base/keys.ts";
 import { type Activity, noteReceived, noteSent } from "./activity.ts";
-import {
-  KeepaliveTimeout,
-  MaxStagedPackets,
-  MaxTimerHandshakes,
-  type Milliseconds,
-  RekeyTimeout,
-} from "./constants.ts";
+import { KeepaliveTimeout, MaxTimerHandshakes, type Milliseconds, RekeyTimeout } from "./constants.ts";
 import { type EndpointHold, keptEndpoint } from "./endpoint-hold.ts";
-import { type Agreement, Exchange } from "./exchange.ts";
+import { type Agreement, type Answer, Exchange } from "./exchange.ts";
 import type { OpenedInitiation } from "./handshake.ts";
 import { Keypair, Keyring } from "./keypair.ts";
 import type { OutputOf } from "./output.ts";
 import { PathProbes } from "./path-probes.ts";
 import type { PeerContextOf } from "./peer-context.ts";
 import type { PeerOptions } from "./peer-options.ts";
+import { StagedPackets } from "./staged-packets.ts";
 import { notBegun, rekeyJitter, type Timer, Timers, timers } from "./timers.ts";
 
 export type Output = OutputOf<Peer>;
@@ -48,7 +43,7 @@ export class Peer {
   probes: PathProbes | undefined;
   readonly #activityIsShared: boolean;
   #endpoint: Endpoint | undefined;
-  #staged: Uint8Array[] = [];
+  readonly #staged = new StagedPackets();
   #handshakeSentAt: Milliseconds = Number.NEGATIVE_INFINITY;
 
   constructor(context: PeerContext, activity: Activity, options: PeerOptions) {
@@ -83,7 +78,7 @@ export class Peer {
 
   /** How many packets wait for a session. */
   get staged(): number {
-    return this.#staged.length;
+    return this.#staged.count;
   }
 
   /** Whether an initiation waits for its response. */
@@ -103,7 +98,7 @@ export class Peer {
     this.#move(endpoint);
     if (!isElsewhere) return;
     this.#handshakeSentAt = Number.NEGATIVE_INFINITY;
-    if (this.#timers.retry !== undefined || this.#staged.length > 0) this.#initiateInTurn(now);
+    if (this.#timers.retry !== undefined || this.#staged.count > 0) this.#initiateInTurn(now);
   }
 
   /** Undefined turns it off. Turned on, the first goes out at once (drivers/net/wireguard/netlink.c, set_peer). */
@@ -121,10 +116,9 @@ export class Peer {
       return undefined;
     }
     if (this.#endpoint === undefined) return "peer-no-endpoint";
-    this.#staged.push(packet);
-    const oldest = this.#staged.length > MaxStagedPackets ? this.#staged.shift() : undefined;
+    const fits = this.#staged.push(packet);
     this.freshen(now);
-    return oldest === undefined ? undefined : "staging-full";
+    return fits ? undefined : "staging-full";
   }
 
   /** See `Device.confirm`. */
@@ -181,13 +175,14 @@ export class Peer {
 
   /** An initiation that claims to be from this peer. */
   answer(now: Milliseconds, opened: OpenedInitiation, source: Endpoint): DropReason | undefined {
-    const answer = this.#handshakes().answer(now, opened);
-    if (typeof answer === "string") return answer;
+    return this.#handshakes().answer(now, opened, (answer) => this.#answered(now, answer, source));
+  }
+
+  #answered(now: Milliseconds, answer: Answer, source: Endpoint): void {
     const keypair = this.#derive(now, answer, source, false);
     this.#remove(this.keyring.addAnswered(keypair));
     this.#transmit(now, answer.message, source);
     this.#context.reconsider(this);
-    return undefined;
   }
 
   /** A response that names an index of this peer. */
@@ -200,7 +195,7 @@ export class Peer {
     this.#remove(removed);
     this.#completed();
     // The responder may not send before it has heard from us.
-    if (this.#staged.length === 0) this.#keepalive(now);
+    if (this.#staged.count === 0) this.#keepalive(now);
     else this.#releaseStaged(now);
     return undefined;
   }
@@ -228,13 +223,13 @@ export class Peer {
   start(now: Milliseconds): void {
     this.#armPersistentKeepalive();
     if (this.#timers.persistentKeepaliveMs !== undefined) this.#keepalive(now);
-    else if (this.#staged.length > 0) this.freshen(now);
+    else if (this.#staged.count > 0) this.freshen(now);
   }
 
   /** The interface went down: all ends that `start` does not bring back. */
   stop(): void {
     this.reset();
-    this.#staged = [];
+    this.#staged.take();
     this.#armPersistentKeepalive();
   }
 
@@ -252,7 +247,7 @@ export class Peer {
   /** For `removePeer`: the peer is not used again. */
   [Symbol.dispose](): void {
     this.reset();
-    this.#staged = [];
+    this.#staged.take();
     this.setPresharedKey(PresharedKey.none);
   }
 
@@ -291,7 +286,7 @@ export class Peer {
       this.#initiate(now, attempts + 1);
       return;
     }
-    const discarded = this.#staged.splice(0).length;
+    const discarded = this.#staged.take().length;
     this.activity.unacknowledgedSince = 0;
     if (this.#timers.erasureAt === undefined) this.#timers.scheduleErasure(now);
     this.#context.emit({ kind: "handshake-failed", peer: this, discarded });
@@ -375,7 +370,7 @@ export class Peer {
   }
 
   #releaseStaged(now: Milliseconds): void {
-    for (const packet of this.#staged.splice(0)) this.send(now, packet);
+    for (const packet of this.#staged.take()) this.send(now, packet);
   }
 
   #keepalive(now: Milliseconds): void {
