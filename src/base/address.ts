@@ -2,19 +2,26 @@
  * Internet addresses, prefixes and endpoints as values: parsed once at the door, compared by their bytes, printed in
  * the canonical form of RFC 5952. No look-up of names happens here.
  */
+import { pack, unpack } from "./bytes.ts";
 import { VpnError } from "./errors.ts";
 
 export type AddressFamily = 4 | 6;
 
 /** An IPv4 address of 4 bytes or an IPv6 address of 16, in network order. */
 export class IpAddress {
-  readonly bytes: Uint8Array;
+  /** The bytes as a string of as many characters: see `pack`. */
+  readonly packed: string;
 
   constructor(bytes: Uint8Array) {
     if (bytes.length !== 4 && bytes.length !== 16) {
       throw new VpnError("invalid-argument", `an IP address has 4 or 16 bytes, not ${bytes.length}`);
     }
-    this.bytes = Uint8Array.from(bytes);
+    this.packed = pack(bytes);
+  }
+
+  /** A copy. */
+  get bytes(): Uint8Array {
+    return unpack(this.packed);
   }
 
   /** Parses dotted or colon notation. Throws `invalid-argument`. */
@@ -29,16 +36,16 @@ export class IpAddress {
   }
 
   get family(): AddressFamily {
-    return this.bytes.length === 4 ? 4 : 6;
+    return this.packed.length === 4 ? 4 : 6;
   }
 
   /** Bits in an address of this family: 32 or 128. */
   get bits(): number {
-    return this.bytes.length * 8;
+    return this.packed.length * 8;
   }
 
   equals(other: IpAddress): boolean {
-    return this.bytes.length === other.bytes.length && this.bytes.every((byte, i) => byte === other.bytes[i]);
+    return this.packed === other.packed;
   }
 
   toString(): string {

@@ -2,37 +2,25 @@
  * The three 32-byte keys of WireGuard as values that cannot be printed by accident: a secret shows as `<redacted>` in
  * logs, JSON and the inspector, and is overwritten when its owner disposes of it.
  */
-import { equalBytes, fromBase64, fromHex, isZero, toBase64, toHex, wipe } from "./bytes.ts";
+import { equalBytes, fromBase64, fromHex, isZero, pack, toBase64, toHex, unpack, wipe } from "./bytes.ts";
 import { VpnError } from "./errors.ts";
 
 export const keyLength = 32;
 const redacted = "<redacted>";
 
-abstract class Key {
+abstract class SecretKey {
   /** The key itself. Not a copy: hand it to primitives, never to output. */
   readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
-    if (bytes.length !== keyLength) {
-      throw new VpnError("invalid-argument", `a key has 32 bytes, not ${bytes.length}`);
-    }
-    this.bytes = Uint8Array.from(bytes); // `slice` of a Node Buffer would share its memory
+    this.bytes = Uint8Array.from(checked(bytes)); // `slice` of a Node Buffer would share its memory
   }
 
-  equals(other: Key): boolean {
+  equals(other: SecretKey): boolean {
     return equalBytes(this.bytes, other.bytes);
   }
-}
 
-// Node's inspector asks for this symbol by its registered name, which needs no import of `node:util`.
-Object.defineProperty(Key.prototype, Symbol.for("nodejs.util.inspect.custom"), {
-  value(this: Key): string {
-    return this.toString();
-  },
-});
-
-abstract class SecretKey extends Key {
-  override toString(): string {
+  toString(): string {
     return redacted;
   }
 
@@ -73,16 +61,29 @@ export class PresharedKey extends SecretKey {
 }
 
 /** A Curve25519 point: who a peer is. */
-export class PublicKey extends Key {
-  /** By this a peer is found, which happens often. */
-  #hex: string | undefined;
+export class PublicKey {
+  /** The key as a string of 32 characters (see `pack`): by this a peer is found. Not for output. */
+  readonly packed: string;
+
+  constructor(bytes: Uint8Array) {
+    this.packed = pack(checked(bytes));
+  }
 
   /** Parses base64 or 64 hexadecimal digits. Throws `invalid-argument`. */
   static parse(text: string): PublicKey {
     return new PublicKey(decodeKey(text, "public key", "pubkey"));
   }
 
-  override toString(): string {
+  /** A copy. */
+  get bytes(): Uint8Array {
+    return unpack(this.packed);
+  }
+
+  equals(other: PublicKey): boolean {
+    return this.packed === other.packed;
+  }
+
+  toString(): string {
     return toBase64(this.bytes);
   }
 
@@ -96,9 +97,22 @@ export class PublicKey extends Key {
   }
 
   get hex(): string {
-    this.#hex ??= toHex(this.bytes);
-    return this.#hex;
+    return toHex(this.bytes);
   }
+}
+
+// Node's inspector asks for this symbol by its registered name, which needs no import of `node:util`.
+for (const { prototype } of [SecretKey, PublicKey]) {
+  Object.defineProperty(prototype, Symbol.for("nodejs.util.inspect.custom"), {
+    value(this: SecretKey | PublicKey): string {
+      return this.toString();
+    },
+  });
+}
+
+function checked(bytes: Uint8Array): Uint8Array {
+  if (bytes.length === keyLength) return bytes;
+  throw new VpnError("invalid-argument", `a key has 32 bytes, not ${bytes.length}`);
 }
 
 function decodeKey(text: string, what: string, maker: string): Uint8Array {

@@ -301,8 +301,7 @@ export class Inbound {
   /** Steps 5 to 8 for a data message that was opened to `text`, numbered `#counter`. */
   #accept(length: number, keypair: number, text: number): DropReason | undefined {
     const { words } = this.#memory;
-    const window = (keypair + KeypairRecord.replayWindow) >> 2;
-    if (!acceptCounter(words, window, this.#counter[0])) return "message-replayed";
+    if (!acceptCounter(words, this.#memory.replayWindow(keypair), this.#counter[0])) return "message-replayed";
     const id = words[(keypair + KeypairRecord.peer) >> 2];
     const padded = length - smallestData;
     this.#touch(id, keypair, length, padded > 0);

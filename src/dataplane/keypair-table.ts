@@ -6,8 +6,6 @@
  * So the inbound worker selects the keypair that main has named as the peer's next (`selectNext`). Main takes that name
  * back before it selects another, and the keypair out of the peer's record before it lets go of it.
  */
-
-import { wipe } from "../base/bytes.ts";
 import {
   KeepaliveTimeout,
   type Milliseconds,
@@ -40,10 +38,10 @@ export class KeypairTable {
     if (slot === undefined) return false;
     const { bytes, words, floats } = this.#memory;
     const record = this.#memory.keypair(slot);
-    bytes.fill(0, record, record + KeypairRecord.size);
+    this.#memory.eraseKeypair(record);
     bytes.set(keypair.sendKey, record + KeypairRecord.sendKey);
     bytes.set(keypair.receiveKey, record + KeypairRecord.receiveKey);
-    wipe(keypair.sendKey, keypair.receiveKey); // from here on the record, which no core dump shows, holds the only copy
+    keypair.release(); // from here on the record, which no core dump shows, holds the only copy
     words[(record + KeypairRecord.localIndex) >> 2] = keypair.localIndex;
     words[(record + KeypairRecord.remoteIndex) >> 2] = keypair.remoteIndex;
     words[(record + KeypairRecord.peer) >> 2] = peerId;
@@ -98,7 +96,7 @@ export class KeypairTable {
 
   #erase(slot: number): void {
     const record = this.#memory.keypair(slot);
-    this.#memory.bytes.fill(0, record, record + KeypairRecord.size);
+    this.#memory.eraseKeypair(record);
     this.#free.push(slot);
   }
 }

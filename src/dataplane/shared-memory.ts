@@ -3,7 +3,8 @@
  *
  *     control       stop flag, wake-up counter, epochs, MTU, drop counters, worker statistics
  *     peers         one record a peer: sending keypair, endpoint, activity stamps, byte counters
- *     keypairs      one record a keypair: keys, indices, send counter, ages, replay window
+ *     keypairs      one record a keypair: keys, indices, send counter, ages
+ *     windows       one replay window a keypair record, first touched when a message comes
  *     index         receiver index -> keypair record: buckets of sixteen, chosen by the index's low bits
  *     allowed IPs   the trie's nodes
  *     rings         outbound to main, inbound to main, handshakes to main, main to outbound
@@ -103,7 +104,7 @@ export const PeerRecord = {
 
 /** A keypair's record, as byte offsets. */
 export const KeypairRecord = {
-  size: 1216,
+  size: 192,
   sendKey: 0,
   receiveKey: 32,
   /** Words. Main writes all but `confirmed`. */
@@ -123,7 +124,7 @@ export const KeypairRecord = {
   /** Floats: when each worker last asked for a handshake. */
   outboundAskedAt: 120,
   inboundAskedAt: 128,
-  /** Words: RFC 6479. Inbound writes. */
+  /** Word: index of the first word of its replay window, 0 until a message has come. Inbound writes. */
   replayWindow: 136,
 } as const;
 
@@ -134,6 +135,9 @@ const allowedIpsBytesPerPeer = 2048;
 export interface SharedMemoryLayout {
   readonly maximumPeers: number;
 }
+
+/** A window in whole cache lines. */
+const windowWords = (replayWindowWords + 15) & ~15;
 
 /** Where a region begins, in bytes, and how large the whole is. */
 function regions({ maximumPeers }: SharedMemoryLayout) {
@@ -152,6 +156,7 @@ function regions({ maximumPeers }: SharedMemoryLayout) {
     control: region(controlSize),
     peers: region(maximumPeers * PeerRecord.size),
     keypairs: region(keypairSlots * KeypairRecord.size),
+    windows: region(keypairSlots * windowWords * 4),
     index: region(indexBuckets * indexWays * 4),
     allowedIps: region(Math.max(1 << 20, maximumPeers * allowedIpsBytesPerPeer)),
     outboundToMain: region(ringOverhead + ringCapacity),
@@ -183,6 +188,7 @@ export class SharedMemory {
   readonly mainToOutbound: Ring;
   readonly #peers: number;
   readonly #keypairs: number;
+  readonly #windows: number;
   readonly #index: number;
   readonly #indexBuckets: number;
 
@@ -195,6 +201,7 @@ export class SharedMemory {
     this.keypairSlots = at.keypairSlots;
     this.#peers = at.peers;
     this.#keypairs = at.keypairs;
+    this.#windows = at.windows >> 2;
     this.#index = at.index >> 2;
     this.#indexBuckets = at.indexBuckets;
     this.allowedIps = this.words.subarray(at.allowedIps >> 2, at.outboundToMain >> 2);
@@ -222,6 +229,20 @@ export class SharedMemory {
   /** The slot of the keypair record at this offset. */
   slotOf(keypair: number): number {
     return (keypair - this.#keypairs) / KeypairRecord.size;
+  }
+
+  /** Inbound: where the replay window of a keypair's record begins, as an index into `words`. Hot path. */
+  replayWindow(keypair: number): number {
+    const field = (keypair + KeypairRecord.replayWindow) >> 2;
+    if (this.words[field] === 0) this.words[field] = this.#windows + this.slotOf(keypair) * windowWords;
+    return this.words[field];
+  }
+
+  /** Main: erases a record that no worker uses any more, and its window if it has one: no other page is touched. */
+  eraseKeypair(keypair: number): void {
+    const window = this.words[(keypair + KeypairRecord.replayWindow) >> 2];
+    if (window !== 0) this.words.fill(0, window, window + windowWords);
+    this.bytes.fill(0, keypair, keypair + KeypairRecord.size);
   }
 
   /** Main: makes messages to `localIndex` find the record in `slot`. False if its bucket is full. */
@@ -307,6 +328,6 @@ export class SharedMemory {
 if (4 * (Control.epochs + 16 * threadRows) > dropsAt || statisticsAt + 8 * threadRows * statisticsRow > controlSize) {
   throw new RangeError("the control region is too small for what it holds");
 }
-if (KeypairRecord.replayWindow + 4 * replayWindowWords > KeypairRecord.size || dropReasons.length > dropRow) {
+if (KeypairRecord.replayWindow + 4 > KeypairRecord.size || dropReasons.length > dropRow) {
   throw new RangeError("a record of the shared memory is too small for what it holds");
 }

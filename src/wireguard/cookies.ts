@@ -6,7 +6,7 @@
  */
 
 import type { Endpoint } from "../base/address.ts";
-import { concatBytes, equalBytes, wipe } from "../base/bytes.ts";
+import { concatBytes, equalBytes, pack, unpack, wipe } from "../base/bytes.ts";
 import type { PublicKey } from "../base/keys.ts";
 import type { SymmetricPrimitives } from "../crypto/primitives.ts";
 import { CookieRefreshTime, labelCookie, labelMac1, type Milliseconds } from "./constants.ts";
@@ -25,6 +25,10 @@ export function mac1KeyOf(primitives: SymmetricPrimitives, publicKey: PublicKey)
   return primitives.hash(labelMac1Bytes, publicKey.bytes);
 }
 
+function cookieKeyOf(primitives: SymmetricPrimitives, publicKey: PublicKey): Uint8Array {
+  return primitives.hash(labelCookieBytes, publicKey.bytes);
+}
+
 /** The receiver's side: checks macs and hands out cookies. One per private key. */
 export class CookieChecker implements Disposable {
   readonly #primitives: SymmetricPrimitives;
@@ -38,7 +42,7 @@ export class CookieChecker implements Disposable {
     this.#primitives = primitives;
     this.#random = random;
     this.#mac1Key = mac1KeyOf(primitives, publicKey);
-    this.#cookieKey = primitives.hash(labelCookieBytes, publicKey.bytes);
+    this.#cookieKey = cookieKeyOf(primitives, publicKey);
     this.#secret = new Uint8Array(secretLength);
   }
 
@@ -86,24 +90,24 @@ export class CookieChecker implements Disposable {
 /** The sender's side: adds macs and remembers the peer's cookie. One per peer. */
 export class CookieJar {
   readonly #primitives: SymmetricPrimitives;
-  readonly #mac1Key: Uint8Array;
-  readonly #cookieKey: Uint8Array;
-  #lastMac1: Uint8Array | undefined;
+  /** Whose two keys are derived when they are needed: that takes a microsecond, and keeping them half a kilobyte. */
+  readonly #peer: PublicKey;
+  /** Packed. */
+  #lastMac1: string | undefined;
   #cookie: { readonly bytes: Uint8Array; readonly at: Milliseconds } | undefined;
 
   constructor(primitives: SymmetricPrimitives, peer: PublicKey) {
     this.#primitives = primitives;
-    this.#mac1Key = mac1KeyOf(primitives, peer);
-    this.#cookieKey = primitives.hash(labelCookieBytes, peer.bytes);
+    this.#peer = peer;
   }
 
   /** Writes mac1, and mac2 where there is a fresh cookie, into the end of a handshake message. */
   addMacs(now: Milliseconds, message: Uint8Array): void {
     const mac2At = message.length - macLength;
     const mac1At = mac2At - macLength;
-    const mac1 = this.#primitives.mac(this.#mac1Key, message.subarray(0, mac1At));
+    const mac1 = this.#primitives.mac(mac1KeyOf(this.#primitives, this.#peer), message.subarray(0, mac1At));
     message.set(mac1, mac1At);
-    this.#lastMac1 = mac1;
+    this.#lastMac1 = pack(mac1);
     if (this.#cookie !== undefined && now - this.#cookie.at < CookieRefreshTime) {
       message.set(this.#primitives.mac(this.#cookie.bytes, message.subarray(0, mac2At)), mac2At);
     }
@@ -117,7 +121,12 @@ export class CookieJar {
     if (this.#lastMac1 === undefined) return "cookie-unexpected";
     const nonce = reply.subarray(CookieReply.nonce, CookieReply.encryptedCookie);
     const sealed = reply.subarray(CookieReply.encryptedCookie);
-    const bytes = this.#primitives.xopen(this.#cookieKey, nonce, sealed, this.#lastMac1);
+    const bytes = this.#primitives.xopen(
+      cookieKeyOf(this.#primitives, this.#peer),
+      nonce,
+      sealed,
+      unpack(this.#lastMac1),
+    );
     if (bytes === undefined) return "cookie-undecryptable";
     this.#cookie = { bytes, at: now };
     this.#lastMac1 = undefined;

@@ -91,7 +91,7 @@ export class Device {
   }
 
   peer(publicKey: PublicKey): Peer | undefined {
-    return this.#peers.get(publicKey.hex);
+    return this.#peers.get(publicKey.packed);
   }
 
   peerById(id: number): Peer | undefined {
@@ -151,7 +151,7 @@ export class Device {
       throw new VpnError("not-available", `there are ${this.#peers.size} peers already, and no room for more`);
     }
     const peer = new Peer(this.#context, options.activity ?? idleActivity(), options);
-    this.#peers.set(peer.publicKey.hex, peer);
+    this.#peers.set(peer.publicKey.packed, peer);
     this.#peersById.set(peer.id, peer);
     return peer;
   }
@@ -172,7 +172,7 @@ export class Device {
     this.#now = now;
     if (this.#peersById.get(peer.id) !== peer) return;
     peer[Symbol.dispose]();
-    this.#peers.delete(peer.publicKey.hex);
+    this.#peers.delete(peer.publicKey.packed);
     this.#peersById.delete(peer.id);
     this.#awaiting.delete(peer);
   }

@@ -2,7 +2,7 @@
  * The handshakes with one peer: what must be remembered from one message to the next, and from one handshake to the
  * next. Knows no timers and no sessions; those are `peer.ts`'s, which sends what this makes and keeps what it agrees on.
  */
-import { wipe } from "../base/bytes.ts";
+import { pack, unpack, wipe } from "../base/bytes.ts";
 import type { DropReason } from "../base/errors.ts";
 import type { PresharedKey, PublicKey } from "../base/keys.ts";
 import type { Primitives } from "../crypto/primitives.ts";
@@ -33,10 +33,17 @@ export interface ExchangeContext {
   readonly identity: Identity | undefined;
 }
 
-/** Random 32-bit numbers by which messages to this peer's handshake or session will be known. */
-export interface Indices {
-  claim(): number;
-  release(index: number): void;
+/** Whose handshakes they are. */
+export interface ExchangeOwner {
+  readonly publicKey: PublicKey;
+  /** As it is when a message is made or read. */
+  readonly presharedKey: PresharedKey;
+}
+
+/** Random 32-bit numbers by which messages to the owner's handshake or session will be known. */
+export interface Indices<Owner> {
+  claimIndex(owner: Owner): number;
+  releaseIndex(index: number): void;
 }
 
 /** A session both sides can have the keys of. Its index is now the session's to release. */
@@ -59,28 +66,24 @@ export interface Answer extends Agreement {
   readonly message: Uint8Array;
 }
 
-export class Exchange {
-  readonly #context: ExchangeContext;
-  readonly #indices: Indices;
-  readonly #publicKey: PublicKey;
+export class Exchange<Owner extends ExchangeOwner> {
+  readonly #context: ExchangeContext & Indices<Owner>;
+  readonly #owner: Owner;
   readonly #cookies: CookieJar;
-  readonly #presharedKey: () => PresharedKey;
   #initiated: Initiated | undefined;
   /** An answer is being made, perhaps in another thread; the index of its session. */
   #answering: { readonly localIndex: number } | undefined;
   /** X25519 of the two static keys: the same in all handshakes, so made once, when first needed. */
   #staticStatic: Uint8Array | undefined;
   #initiationReceivedAt: Milliseconds = Number.NEGATIVE_INFINITY;
-  #greatestStampReceived: Uint8Array | undefined;
-  #lastStampSent: Uint8Array | undefined;
+  /** Stamps are packed. */
+  #greatestStampReceived: string | undefined;
+  #lastStampSent: string | undefined;
 
-  /** `presharedKey` is asked for with each message. */
-  constructor(context: ExchangeContext, indices: Indices, publicKey: PublicKey, presharedKey: () => PresharedKey) {
+  constructor(context: ExchangeContext & Indices<Owner>, owner: Owner) {
     this.#context = context;
-    this.#indices = indices;
-    this.#publicKey = publicKey;
-    this.#cookies = new CookieJar(context.primitives, publicKey);
-    this.#presharedKey = presharedKey;
+    this.#owner = owner;
+    this.#cookies = new CookieJar(context.primitives, owner.publicKey);
   }
 
   /** A new initiation, in place of any before it. `undefined` where we have no key, or the peer's is of low order. */
@@ -102,13 +105,13 @@ export class Exchange {
         localIndex: initiated.localIndex,
         isAnsweredBy: (response) => {
           const { primitives, identity } = this.#context;
-          const psk = this.#presharedKey();
+          const psk = this.#owner.presharedKey;
           const keys = identity && consumeResponse(primitives, identity, psk, initiated, response);
           if (keys !== undefined) wipe(keys.sendKey, keys.receiveKey);
           return keys !== undefined;
         },
         abandon: () => {
-          this.#indices.release(initiated.localIndex);
+          this.#context.releaseIndex(initiated.localIndex);
           initiated[Symbol.dispose]();
         },
       },
@@ -124,12 +127,13 @@ export class Exchange {
     const correspondent = this.#correspondent();
     const stamp = correspondent && authenticateInitiation(opened, correspondent.staticStatic);
     if (correspondent === undefined || stamp === undefined) return "handshake-undecryptable";
-    if (this.#greatestStampReceived && !isLater(stamp, this.#greatestStampReceived)) return "handshake-replayed";
+    if (this.#greatestStampReceived && !isLater(stamp, unpack(this.#greatestStampReceived)))
+      return "handshake-replayed";
     if (now - this.#initiationReceivedAt < HandshakeInitiationInterval) return "handshake-flood";
-    this.#greatestStampReceived = stamp;
+    this.#greatestStampReceived = pack(stamp);
     this.#initiationReceivedAt = now;
     this.#withdraw();
-    const localIndex = this.#indices.claim();
+    const localIndex = this.#context.claimIndex(this.#owner);
     const answering = { localIndex };
     this.#answering = answering;
     let reason: DropReason | undefined;
@@ -158,7 +162,7 @@ export class Exchange {
     if (identity === undefined || initiated?.localIndex !== readUint32(message, Response.receiver)) {
       return "handshake-unexpected";
     }
-    const keys = consumeResponse(primitives, identity, this.#presharedKey(), initiated, message);
+    const keys = consumeResponse(primitives, identity, this.#owner.presharedKey, initiated, message);
     if (keys === undefined) return "handshake-undecryptable";
     initiated[Symbol.dispose]();
     this.#initiated = undefined;
@@ -173,7 +177,7 @@ export class Exchange {
   /** Forgets the handshake under way and wipes its secrets. */
   abandon(): void {
     if (this.#initiated === undefined) return;
-    this.#indices.release(this.#initiated.localIndex);
+    this.#context.releaseIndex(this.#initiated.localIndex);
     this.#initiated[Symbol.dispose]();
     this.#initiated = undefined;
   }
@@ -190,30 +194,35 @@ export class Exchange {
     const { primitives, identity, random, wallClock } = this.#context;
     const correspondent = this.#correspondent();
     if (identity === undefined || correspondent === undefined) return undefined;
-    const timestamp = stampAfter(this.#lastStampSent, wallClock());
-    const localIndex = this.#indices.claim();
+    const last = this.#lastStampSent;
+    const timestamp = stampAfter(last === undefined ? undefined : unpack(last), wallClock());
+    const localIndex = this.#context.claimIndex(this.#owner);
     const ephemeral = random(secretLength);
     const created = createInitiation(primitives, identity, correspondent, { localIndex, ephemeral, timestamp });
     if (created === undefined) {
-      this.#indices.release(localIndex);
+      this.#context.releaseIndex(localIndex);
       return undefined;
     }
-    this.#lastStampSent = timestamp;
+    this.#lastStampSent = pack(timestamp);
     this.#cookies.addMacs(now, created.message);
     return created;
   }
 
   /** The answer that is being made is not wanted any more. */
   #withdraw(): void {
-    if (this.#answering !== undefined) this.#indices.release(this.#answering.localIndex);
+    if (this.#answering !== undefined) this.#context.releaseIndex(this.#answering.localIndex);
     this.#answering = undefined;
   }
 
   #correspondent(): Correspondent | undefined {
     const { primitives, identity } = this.#context;
     if (identity === undefined) return undefined;
-    this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.#publicKey.bytes);
+    this.#staticStatic ??= primitives.x25519(identity.privateKey.bytes, this.#owner.publicKey.bytes);
     if (this.#staticStatic === undefined) return undefined;
-    return { publicKey: this.#publicKey, presharedKey: this.#presharedKey(), staticStatic: this.#staticStatic };
+    return {
+      publicKey: this.#owner.publicKey,
+      presharedKey: this.#owner.presharedKey,
+      staticStatic: this.#staticStatic,
+    };
   }
 }

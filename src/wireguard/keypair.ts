@@ -14,12 +14,15 @@ export interface KeypairOptions {
   readonly createdAt: Milliseconds;
 }
 
+const noKey = new Uint8Array(0);
+
 export class Keypair {
   /** What messages to us name this session by, and messages to the peer; both unsigned 32-bit. */
   readonly localIndex: number;
   readonly remoteIndex: number;
-  readonly sendKey: Uint8Array;
-  readonly receiveKey: Uint8Array;
+  /** Empty once they were erased here. */
+  sendKey: Uint8Array;
+  receiveKey: Uint8Array;
   readonly isInitiator: boolean;
   readonly createdAt: Milliseconds;
   /** The counter of the next message. Only `DataPath` counts here; worker threads keep counters of their own. */
@@ -56,9 +59,15 @@ export class Keypair {
     return { localIndex, remoteIndex, isInitiator, createdAt, keys: "<redacted>" };
   }
 
-  /** Overwrites both keys. For whoever holds them last. */
-  wipe(): void {
+  /** Overwrites both keys and lets go of them. For whoever holds them last, or has copied them elsewhere. */
+  release(): void {
     wipe(this.sendKey, this.receiveKey);
+    this.sendKey = this.receiveKey = noKey;
+  }
+
+  /** The same, at the end of all use. */
+  wipe(): void {
+    this.release();
     this.sendCounter = RejectAfterMessages;
   }
 }

@@ -6,8 +6,10 @@
 import type { Endpoint } from "../base/address.ts";
 import type { DropReason } from "../base/errors.ts";
 import type { Milliseconds } from "./constants.ts";
-import type { Exchange, PendingInitiation } from "./exchange.ts";
+import type { Exchange, ExchangeOwner, PendingInitiation } from "./exchange.ts";
 import { Response, readUint32 } from "./messages.ts";
+
+type InitiationSource = Pick<Exchange<ExchangeOwner>, "begin">;
 
 interface Probe {
   readonly pending: PendingInitiation;
@@ -24,10 +26,10 @@ export interface ProbeAnswer {
 const mostPending = 4;
 
 export class PathProbes {
-  readonly #exchange: Exchange;
+  readonly #exchange: InitiationSource;
   #probes: Probe[] = [];
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: InitiationSource) {
     this.#exchange = exchange;
   }
 

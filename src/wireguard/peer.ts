@@ -37,7 +37,7 @@ export class Peer {
   hold: EndpointHold = "none";
   readonly #timers: Timers;
   /** Made with the first handshake: of ten thousand peers most may never come. */
-  #exchange: Exchange | undefined;
+  #exchange: Exchange<Peer> | undefined;
   #presharedKey: PresharedKey = PresharedKey.none;
   readonly keyring: Keyring = new Keyring();
   probes: PathProbes | undefined;
@@ -333,10 +333,8 @@ export class Peer {
     this.#context.emit({ kind: "transmit", message, endpoint, peer: this });
   }
 
-  #handshakes(): Exchange {
-    const { claimIndex, releaseIndex } = this.#context;
-    const indices = { claim: () => claimIndex(this), release: releaseIndex };
-    this.#exchange ??= new Exchange(this.#context, indices, this.publicKey, () => this.#presharedKey);
+  #handshakes(): Exchange<Peer> {
+    this.#exchange ??= new Exchange(this.#context, this);
     return this.#exchange;
   }
 

@@ -319,7 +319,7 @@ test("the answer to the first message on a new keypair is sealed with it, before
   const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
   const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
   bed.keypairs.add(id, next);
-  next.receiveKey.fill(4); // the table has wiped it; the test is the peer
+  next.receiveKey = new Uint8Array(32).fill(4); // the table has erased it; the test is the peer
   bed.toNetwork(seal(next, 0, nothing));
   bed.receive();
   bed.toDevice(makePacket({}));
@@ -336,7 +336,7 @@ test("a keypair that main has passed over is not sealed with, though its first m
   const keys = { remoteIndex: 77, sendKey: new Uint8Array(32).fill(3), receiveKey: new Uint8Array(32).fill(4) };
   const next = new Keypair({ keys, localIndex: 78, isInitiator: false, createdAt: bed.clock[0] });
   bed.keypairs.add(id, next);
-  next.receiveKey.fill(4);
+  next.receiveKey = new Uint8Array(32).fill(4);
   const newest = bed.addKeypair(id, { localIndex: 79 });
   const selected = sending(bed, id);
   bed.toNetwork(seal(next, 0, nothing));

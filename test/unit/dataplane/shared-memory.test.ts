@@ -6,6 +6,7 @@ import { PeerTable } from "../../../src/dataplane/peer-table.ts";
 import { Reader, Reclaimer } from "../../../src/dataplane/quiescence.ts";
 import { KeypairRecord, PeerRecord, SharedMemory, sharedMemorySize } from "../../../src/dataplane/shared-memory.ts";
 import { Keypair } from "../../../src/wireguard/keypair.ts";
+import { acceptCounter, replayWindowWords } from "../../../src/wireguard/replay-window.ts";
 
 const layout = { maximumPeers: 8 };
 
@@ -49,6 +50,34 @@ test("a keypair that is gone leaves no entry behind", () => {
     assert.ok(table.add(0, keypair), `the bucket was full after ${i}`);
     table.remove(keypair);
   }
+});
+
+test("a replay window is found once a message has come, is the keypair's own, and is empty for the next one", () => {
+  const memory = makeMemory();
+  const table = new KeypairTable(memory, (release) => release());
+  const keypairs = Array.from({ length: memory.keypairSlots }, (_, i) => makeKeypair(i + 1));
+  for (const keypair of keypairs) table.add(0, keypair);
+  const record = (keypair: Keypair) => memory.findKeypair(keypair.localIndex);
+  const field = (keypair: Keypair) => memory.words[(record(keypair) + KeypairRecord.replayWindow) >> 2];
+  for (const [i, keypair] of keypairs.entries()) {
+    if (i % 2 === 1) continue;
+    assert.equal(field(keypair), 0, "no page is touched before");
+    assert.ok(acceptCounter(memory.words, memory.replayWindow(record(keypair)), 8000 + i));
+  }
+  for (const [i, keypair] of keypairs.entries()) {
+    for (const counter of i % 2 === 0 ? [8000 + i] : []) {
+      assert.ok(!acceptCounter(memory.words, memory.replayWindow(record(keypair)), counter));
+    }
+    assert.equal(field(keypair) === 0, i % 2 === 1);
+  }
+  const [first] = keypairs;
+  const window = field(first);
+  table.remove(first);
+  const successor = makeKeypair(5000);
+  table.add(0, successor);
+  assert.equal(field(successor), 0);
+  assert.equal(memory.replayWindow(record(successor)), window, "the slot was used again");
+  assert.ok(memory.words.subarray(window, window + replayWindowWords).every((word) => word === 0));
 });
 
 test("keys are withdrawn at once and erased only when no worker can hold them", () => {

@@ -146,11 +146,11 @@ export class Workbench implements Disposable {
     const { isInitiator = true, localIndex = 0x8000_0001 } = options;
     const sendKey = Uint8Array.from({ length: 32 }, (_, i) => i + id);
     const receiveKey = Uint8Array.from({ length: 32 }, (_, i) => 200 - i - id);
-    const keys = { remoteIndex: 0xfedc_ba98, sendKey, receiveKey };
+    const keys = { remoteIndex: 0xfedc_ba98, sendKey: sendKey.slice(), receiveKey: receiveKey.slice() };
     const keypair = new Keypair({ keys, localIndex, isInitiator, createdAt: this.clock[0] });
     this.keypairs.add(id, keypair);
-    keypair.sendKey.set(keys.sendKey.map((_, i) => i + id)); // the table has wiped them; the test is the peer
-    keypair.receiveKey.set(keys.receiveKey.map((_, i) => 200 - i - id));
+    keypair.sendKey = sendKey; // the table has erased them; the test is the peer
+    keypair.receiveKey = receiveKey;
     this.keypairs.select(id, keypair);
     return keypair;
   }

@@ -67,7 +67,9 @@ test("keys are not printed, and are gone when wiped", () => {
     assert.match(text, /redacted/);
     assert.doesNotMatch(text, /sendKey|receiveKey/);
   }
+  const { sendKey, receiveKey } = keypair;
   keypair.wipe();
-  assert.ok(isZero(keypair.sendKey) && isZero(keypair.receiveKey));
+  assert.ok(isZero(sendKey) && isZero(receiveKey));
+  assert.equal(keypair.sendKey.length + keypair.receiveKey.length, 0, "nor does anybody hold on to what they were in");
   assert.ok(!keypair.canSend(1_000), "a key of zeros must not seal anything");
 });
