@@ -56,7 +56,9 @@ function withoutOverlaps(peers: readonly TunnelPeerOptions[]): TunnelPeerOptions
   });
 }
 
-function sameSet(a: readonly Cidr[], b: readonly Cidr[]): boolean {
+function sameSet(a: readonly Cidr[], b: PeerState["allowedIps"]): boolean {
   const texts = new Set(a.map(String));
-  return texts.size === b.length && b.every((cidr) => texts.has(cidr.toString()));
+  if (texts.size !== b.length) return false;
+  for (const cidr of b) if (!texts.has(cidr.toString())) return false;
+  return true;
 }

@@ -63,7 +63,7 @@ function peerLines(peer: PeerState, configured: readonly PathPeer[]): string[] {
   const lines = written([
     ["PublicKey", publicKey.toString()],
     ["PresharedKey", presharedKey.isNone ? undefined : presharedKey.reveal()],
-    ["AllowedIPs", allowedIps.join(", ") || undefined],
+    ["AllowedIPs", [...allowedIps].join(", ") || undefined],
     ["Endpoint", kept === undefined ? present : kept.ways?.map(wayText).join(", ")],
     ["TlsAuthority", kept?.trust?.authority],
     ["TlsName", kept?.trust?.name],

@@ -97,7 +97,7 @@ export interface PeerState {
   /** All zeros: none. Not a copy: do not keep it. */
   readonly presharedKey: PresharedKey;
   readonly endpoint: Endpoint | undefined;
-  readonly allowedIps: readonly Cidr[];
+  readonly allowedIps: Iterable<Cidr> & { readonly length: number };
   /** 0: none. */
   readonly persistentKeepaliveSeconds: number;
   /** Wall clock, ms since 1970; undefined if there was none. */

@@ -13,6 +13,7 @@
 import { type AddressFamily, Cidr, IpAddress } from "../base/address.ts";
 import { VpnError } from "../base/errors.ts";
 import { NumberLists } from "./number-lists.ts";
+import { PrefixList } from "./prefix-list.ts";
 
 /** Words in a node: with 4 bytes each, a node takes 32 bytes. A prefix may cost two nodes. */
 export const allowedIpsNodeWords = 8;
@@ -35,6 +36,8 @@ export class AllowedIps {
   readonly #owned = new NumberLists();
   /** The prefix that the writer is at. */
   readonly #prefix = new Int32Array(4);
+  /** The address that the writer reads. */
+  readonly #address = new Uint8Array(16);
 
   /** Readers in other threads construct theirs over the same words, and call nothing but `lookup`. */
   constructor(words: Int32Array, retire: (release: () => void) => void = (release) => release()) {
@@ -106,12 +109,17 @@ export class AllowedIps {
   }
 
   removePeer(peerId: number): void {
-    for (const cidr of this.entries(peerId)) this.remove(cidr, peerId);
+    for (const entry of this.#owned.members(peerId)) this.remove(this.#cidrAt(entry), peerId);
   }
 
   /** A peer's prefixes in the order in which it got them. */
-  entries(peerId: number): Cidr[] {
-    return Array.from(this.#owned.members(peerId), (entry) => this.#cidrAt(entry));
+  entries(peerId: number): PrefixList {
+    const list = new PrefixList();
+    for (const entry of this.#owned.members(peerId)) {
+      const size = this.#readAddress(entry);
+      list.push(this.#address, size, this.#words[(entry >>> 1) * allowedIpsNodeWords + bits]);
+    }
+    return list;
   }
 
   // Both loops end at a host's node, whose links are 0.
@@ -201,10 +209,17 @@ export class AllowedIps {
   }
 
   #cidrAt(entry: number): Cidr {
+    const size = this.#readAddress(entry);
+    const length = this.#words[(entry >>> 1) * allowedIpsNodeWords + bits];
+    return new Cidr(new IpAddress(this.#address.subarray(0, size)), length).network;
+  }
+
+  /** Reads an entry's address, with whatever is behind its prefix, and returns its length in bytes. */
+  #readAddress(entry: number): number {
     const at = (entry >>> 1) * allowedIpsNodeWords;
-    const bytes = new Uint8Array((entry & 1) === 0 ? 4 : 16);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = this.#words[at + (i >> 2)] >>> (24 - 8 * (i & 3));
-    return new Cidr(new IpAddress(bytes), this.#words[at + bits]).network;
+    const size = (entry & 1) === 0 ? 4 : 16;
+    for (let i = 0; i < size; i++) this.#address[i] = this.#words[at + (i >> 2)] >>> (24 - 8 * (i & 3));
+    return size;
   }
 }
 

@@ -128,7 +128,7 @@ test("allowed IPs move between peers, come and go", { timeout }, async (t) => {
   const { left } = tunnels;
   const stranger = publicKeyOf(new PrivateKey(randomBytes(32)));
   const inner = Cidr.parse(`${within.right[4]}/32`);
-  const allowed = () => Array.from(left.peers(), (peer) => peer.allowedIps.map(String).sort().join(" "));
+  const allowed = () => Array.from(left.peers(), (peer) => Array.from(peer.allowedIps, String).sort().join(" "));
   await tunnels.answers("left");
   left.addPeer({ publicKey: stranger, allowedIps: [inner] });
   assert.deepEqual(allowed(), ["fd09::2/128", "10.9.0.2/32"]);

@@ -113,7 +113,7 @@ test("allowed IPs equal their slow twin after any sequence of changes", () => {
           }
         }
         for (const peerId of [0, 1, 2, 3]) {
-          assert.deepEqual(table.entries(peerId).map(String).sort(), twin.entries(peerId).sort());
+          assert.deepEqual(Array.from(table.entries(peerId), String).sort(), twin.entries(peerId).sort());
           table.removePeer(peerId);
         }
         // All nodes are free again: the table takes as many as an empty one.
