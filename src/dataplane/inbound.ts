@@ -128,8 +128,8 @@ export class Inbound {
     this.#mac1 = new Mac1Door(options.memory, this.#bytes);
   }
 
-  /** Handles what a socket holds. True if there may be more. */
-  batch(fd: number): boolean {
+  /** Handles what a socket holds. True if there may be more. After a wake-up what came first is written at once. */
+  batch(fd: number, isWoken = false): boolean {
     let more = true;
     this.#roamed = -1;
     for (let i = 0; i < batchesPerTurn && more; i++) {
@@ -138,6 +138,7 @@ export class Inbound {
       else if (outcome > 0) {
         this.#located = -1;
         this.#datagrams(this.#reader, 0);
+        if (isWoken && i === 0) this.#write(); // mostly it is all
       }
     }
     this.#settle();
@@ -205,9 +206,8 @@ export class Inbound {
   /** Writes what is coalesced, and tells main what there is to tell. */
   #settle(): void {
     this.#write();
-    if (!this.#posted) return;
+    if (this.#posted) this.#memory.wakeMain();
     this.#posted = false;
-    this.#memory.wakeMain();
   }
 
   /** What came with one read; `read` says with which. */

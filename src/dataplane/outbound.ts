@@ -99,8 +99,11 @@ export class Outbound {
     this.#drops = options.memory.dropRow("outbound", options.number);
   }
 
-  /** Handles what is there: main's requests, then packets of the device. True if there may be more. */
-  batch(): boolean {
+  /**
+   * Handles what is there: main's requests, then packets of the device. True if there may be more. After a wake-up
+   * (`isWoken`) the first packet is sent at once: mostly it is alone, and to ask whether it is takes time.
+   */
+  batch(isWoken = false): boolean {
     this.#requests();
     const { buffer } = this.#options;
     let more = true;
@@ -108,6 +111,7 @@ export class Outbound {
       const length = this.#read(buffer);
       if (length < 0) more = false;
       else if (length > 0) this.#packet(buffer, length);
+      if (isWoken && i === 0) this.#options.batch.flush();
     }
     this.#settle();
     return more;

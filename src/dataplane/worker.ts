@@ -208,11 +208,13 @@ function runOutbound(worker: Worker): void {
     clock,
     number,
   });
+  let isWoken = false;
   tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
   while (turns === undefined ? !worker.isStopped : turns.lead()) {
     worker.reader.enter();
     worker.tick();
-    const more = turns === undefined ? outbound.batch() : outbound.take();
+    const more = turns === undefined ? outbound.batch(isWoken) : outbound.take();
+    isWoken = false;
     if (outbound.deviceGone !== 0) {
       throw new SystemError("read", outbound.deviceGone, {
         subject: "from the TUN device",
@@ -233,6 +235,7 @@ function runOutbound(worker: Worker): void {
       continue;
     }
     poller.wait(-1);
+    isWoken = true;
     if (poller.ready(1) !== 0 && !worker.isStopped) requests.drainInto(spare);
   }
 }
@@ -268,14 +271,17 @@ function runInbound(worker: Worker): void {
     number,
     turns,
   });
+  let isWoken = false;
   tell({ kind: "ready", aead: aead.name, failedAeads: worker.failedAeads });
   while (turns === undefined ? !worker.isStopped : turns.lead()) {
     worker.reader.enter();
     worker.tick();
     let more = false;
     for (let i = 0; i < descriptors.length; i++) {
-      if (turns === undefined ? inbound.batch(descriptors[i]) : inbound.take(descriptors[i])) more = true;
+      if (isWoken && poller.ready(i) === 0) continue;
+      if (turns === undefined ? inbound.batch(descriptors[i], isWoken) : inbound.take(descriptors[i])) more = true;
     }
+    isWoken = false;
     const isIdle = turns === undefined || inbound.isEmpty;
     if (turns !== undefined && !isIdle) {
       turns.pass(more);
@@ -286,6 +292,7 @@ function runInbound(worker: Worker): void {
     worker.reader.park();
     if (!isIdle || more) continue;
     poller.wait(-1);
+    isWoken = true;
     if (poller.ready(descriptors.length) !== 0 && !worker.isStopped) requests.drainInto(spare);
   }
 }

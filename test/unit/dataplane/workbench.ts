@@ -46,6 +46,7 @@ export class Workbench implements Disposable {
   readonly keypairs: KeypairTable;
   readonly peers: PeerTable;
   readonly allowedIps: AllowedIps;
+  readonly batch: DatagramBatch;
   readonly outbound: Outbound;
   readonly inbound: Inbound;
   /** The offloads that were found not to work. */
@@ -91,7 +92,7 @@ export class Workbench implements Disposable {
     this.#resources.use(aead);
     const { memory, clock, allowedIps } = this;
     const sockets = { v4: local.v4, v6: -1 };
-    const batch = new DatagramBatch({
+    this.batch = new DatagramBatch({
       arena,
       scratch: take(batchScratch),
       slots: take(slotsSize),
@@ -112,7 +113,7 @@ export class Workbench implements Disposable {
       segmenter,
       aead,
       allowedIps,
-      batch,
+      batch: this.batch,
       tun,
       headerless,
       buffer,
@@ -196,8 +197,8 @@ export class Workbench implements Disposable {
     return messages.map(({ message, from }) => ({ message, from: decodeSockaddr(from) }));
   }
 
-  receive(): void {
-    while (this.inbound.batch(this.#network));
+  receive(isWoken = false): void {
+    while (this.inbound.batch(this.#network, isWoken));
   }
 
   [Symbol.dispose](): void {
