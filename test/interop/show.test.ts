@@ -69,6 +69,8 @@ test("wg and warren show see what warren up and warren-wg have up, with what the
     hasPresharedKey: true,
     persistentKeepaliveSeconds: 0,
     allowedIps: ["10.7.0.2/32"],
+    carriedBy: null,
+    paths: null,
   };
   assert.deepEqual(
     Object.entries(known).sort(),
