@@ -15,6 +15,8 @@ import {
   type Respond,
 } from "../../../src/wireguard/handshake.ts";
 
+const timeout = 30_000; // what never comes fails by name
+
 function identity(): Identity {
   const privateKey = new PrivateKey(randomBytes(32));
   return { privateKey, publicKey: new PublicKey(native.publicKey(privateKey.bytes)) };
@@ -70,7 +72,7 @@ function makePool(index = 0) {
   return { pool, words, count, ask };
 }
 
-test("threads make the responses that main would, in the order in which they were asked for", async () => {
+test("threads make the responses that main would, in the order in which they were asked for", { timeout }, async () => {
   const { pool, words, count, ask } = makePool();
   await using _pool = pool;
   const before = initiation(1);
@@ -97,7 +99,9 @@ test("threads make the responses that main would, in the order in which they wer
   assert.equal(count.inPlace, 1);
 });
 
-test("what finds no free slot is done at once, and what is under way when the pool ends is given up", async () => {
+test("what finds no free slot is done at once, and what is under way when the pool ends is given up", {
+  timeout,
+}, async () => {
   const { pool, count, ask } = makePool();
   await pool.staff();
   const asked = Array.from({ length: 130 }, (_, i) => ask(initiation(i), i).answer);
@@ -109,7 +113,9 @@ test("what finds no free slot is done at once, and what is under way when the po
   assert.ok(!pool.isStaffed, "a pool that has ended stays so");
 });
 
-test("when a thread fails, what it was given is given up, and main does the work from then on", async () => {
+test("when a thread fails, what it was given is given up, and main does the work from then on", {
+  timeout,
+}, async () => {
   const { pool, count, ask } = makePool(99); // a word that is not there: threads fail when they have done something
   await using _pool = pool;
   await pool.staff();
@@ -122,7 +128,7 @@ test("when a thread fails, what it was given is given up, and main does the work
   assert.ok(!pool.isStaffed, "there is no second try");
 });
 
-test("threads end when there was nothing to do for a while", async () => {
+test("threads end when there was nothing to do for a while", { timeout }, async () => {
   const words = new Int32Array(new SharedArrayBuffer(4));
   await using pool = new HandshakePool({ wake: { words, index: 0 }, inPlace: () => undefined, threads: 1, idleMs: 5 });
   await pool.staff();
